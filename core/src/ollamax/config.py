@@ -1,0 +1,37 @@
+"""Settings that come from the environment, each read when it is asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_FALSE = {"", "0", "false", "no", "off"}
+
+
+def flag(name: str) -> bool:
+    """Whether the environment variable ``name`` is set to something other than 0, false, no or off."""
+    return os.environ.get(name, "").strip().lower() not in _FALSE
+
+
+def debug() -> bool:
+    """``OLLAMAX_DEBUG``: show tracebacks."""
+    return flag("OLLAMAX_DEBUG")
+
+
+def models_dir() -> Path:
+    """``OLLAMAX_MODELS``: the root of the model store; ``~/.ollamax/models`` by default."""
+    chosen = os.environ.get("OLLAMAX_MODELS")
+    return Path(chosen).expanduser() if chosen else Path.home() / ".ollamax" / "models"
+
+
+def strict_plugins() -> bool:
+    """``OLLAMAX_STRICT_PLUGINS``: a broken plugin is fatal."""
+    return flag("OLLAMAX_STRICT_PLUGINS")
+
+
+def selected_plugins() -> frozenset[str] | None:
+    """``OLLAMAX_PLUGINS``: the comma-separated entry points or distributions to load; None loads all."""
+    chosen = os.environ.get("OLLAMAX_PLUGINS")
+    if chosen is None:
+        return None
+    return frozenset(part.strip() for part in chosen.split(",") if part.strip())

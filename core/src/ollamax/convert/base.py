@@ -1,0 +1,64 @@
+"""The converter contract: from a Hugging Face checkpoint to GGUF keys and tensor names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A tensor that the checkpoint does not hold but GGUF wants, such as ``rope_freqs.weight``."""
+
+    name: str
+    value: Array
+
+
+class Converter:
+    """Maps one family of checkpoints to GGUF; a package returns it from the hook ``ollamax_converters``.
+
+    ::
+
+        class LlamaConverter(Converter):
+            checkpoints = ("LlamaForCausalLM",)        # config.json: architectures[0]
+            architecture = "llama"                     # general.architecture
+            rename = (
+                (r"model\\.embed_tokens\\.", "token_embd."),
+                (r"model\\.layers\\.(\\d+)\\.self_attn\\.q_proj\\.", r"blk.\\1.attn_q."),
+            )
+
+    ``rename`` is tried in order; the first pattern that matches from the start of a name is substituted once.
+    ``ignore`` lists patterns of tensors that are left out on purpose (buffers).
+    """
+
+    checkpoints: ClassVar[tuple[str, ...]] = ()
+    architecture: ClassVar[str] = ""
+    rename: ClassVar[tuple[tuple[str, str], ...]] = ()
+    ignore: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """``config`` is the parsed config.json; raise ConversionError for a variant that is not supported."""
+        self.config = config
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """GGUF keys and values below ``general.architecture``, such as ``llama.block_count``."""
+        raise NotImplementedError
+
+    def transform(self, name: str, value: Array) -> Array:
+        """Change the values of the tensor that is called ``name`` in GGUF; the default keeps them."""
+        return value
+
+    def transforms(self, name: str) -> bool:
+        """Whether ``transform`` changes this tensor; others are passed on byte for byte."""
+        return False
+
+    def extras(self) -> Iterable[Extra]:
+        """Tensors to add."""
+        return ()

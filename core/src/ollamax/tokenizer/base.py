@@ -1,0 +1,106 @@
+"""The tokenizer contract: text to token ids and back, built from a GGUF file's ``tokenizer.ggml.*`` keys."""
+
+from __future__ import annotations
+
+import codecs
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+
+class PreTokenizer:
+    """How a BPE tokenizer cuts text before merging, chosen by ``tokenizer.ggml.pre``.
+
+    A package adds one by returning a subclass from the hook ``ollamax_tokenizers``::
+
+        class Poem(PreTokenizer):
+            names = ("poem",)
+            patterns = (r"\\p{N}", r" ?\\p{L}+|\\s+")
+
+    ``patterns`` are regular expressions (syntax of the ``tokenizers`` library's ``Regex``), applied one after another;
+    each isolates its matches. ``ignore_merges`` takes a whole piece that is in the vocabulary without merging.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ()
+    patterns: ClassVar[tuple[str, ...]] = ()
+    ignore_merges: ClassVar[bool] = False
+
+
+class Tokenizer(ABC):
+    """Text to ids and ids to text.
+
+    A subclass names the ``tokenizer.ggml.model`` that it reads, and is built from the metadata of a GGUF file::
+
+        class Letters(Tokenizer):
+            models = ("letters",)
+
+            def __init__(self, metadata, pre_tokenizers=None): ...
+    """
+
+    models: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self, metadata: Mapping[str, Any], pre_tokenizers: Mapping[str, type[PreTokenizer]] | None = None
+    ) -> None:
+        self.metadata = metadata
+        self.pre_tokenizers = pre_tokenizers or {}
+
+    @property
+    @abstractmethod
+    def n_vocab(self) -> int:
+        """Number of tokens."""
+
+    @property
+    @abstractmethod
+    def bos(self) -> int | None:
+        """The beginning-of-text id, or None."""
+
+    @property
+    @abstractmethod
+    def eos(self) -> int | None:
+        """The main end-of-text id, or None."""
+
+    @property
+    @abstractmethod
+    def end_ids(self) -> frozenset[int]:
+        """All ids that end a generation: eos, eot and eom."""
+
+    @abstractmethod
+    def encode(self, text: str, add_bos: bool | None = None, parse_special: bool = True) -> list[int]:
+        """Ids of ``text``.
+
+        ``add_bos`` None follows the file's ``tokenizer.ggml.add_bos_token``. ``parse_special`` recognises control
+        tokens written in the text; False treats them as plain characters (for text that a user typed).
+        """
+
+    @abstractmethod
+    def token_bytes(self, token: int, special: bool = False) -> bytes:
+        """The UTF-8 bytes of one token, perhaps part of a character; control tokens are empty unless ``special``."""
+
+    @abstractmethod
+    def token_text(self, token: int) -> str:
+        """The vocabulary's own spelling of a token, as in the file."""
+
+    def decode(self, ids: Iterable[int], special: bool = False) -> str:
+        """The text of ``ids``; bytes that are no UTF-8 become U+FFFD. Control tokens show only if ``special``."""
+        return b"".join(self.token_bytes(token, special) for token in ids).decode("utf-8", errors="replace")
+
+    def stream(self, special: bool = False) -> StreamDecoder:
+        """A decoder that is fed one token at a time."""
+        return StreamDecoder(self, special)
+
+
+class StreamDecoder:
+    """Decodes token by token and holds back the bytes of a character until it is complete."""
+
+    def __init__(self, tokenizer: Tokenizer, special: bool = False) -> None:
+        self._tokenizer, self._special = tokenizer, special
+        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def push(self, token: int) -> str:
+        """The text that ``token`` completes; may be empty."""
+        return self._utf8.decode(self._tokenizer.token_bytes(token, self._special))
+
+    def finish(self) -> str:
+        """What is left: an incomplete character becomes U+FFFD."""
+        return self._utf8.decode(b"", final=True)
