@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from ollamax.convert.config import Config
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,17 +48,29 @@ class Converter:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """``config`` is the parsed config.json; raise ConversionError for a variant that is not supported."""
-        self.config = config
+        self.config = Config(config)
 
     def hyper_parameters(self) -> dict[str, Any]:
         """GGUF keys and values below ``general.architecture``, such as ``llama.block_count``."""
         raise NotImplementedError
 
-    def transform(self, name: str, value: Array) -> Array:
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The row-major shape, by GGUF name, of every tensor that config.json calls for; empty checks nothing.
+
+        Tensors of the checkpoint which are missing here, missing there or shaped otherwise are reported together,
+        before anything is converted.
+        """
+        return {}
+
+    def skips(self, name: str) -> bool:
+        """Whether the tensor that the checkpoint calls ``name`` is left out; the default follows ``ignore``."""
+        return any(re.match(pattern, name) for pattern in self.ignore)
+
+    def transform(self, name: str, value: Array) -> Array:  # noqa: ARG002
         """Change the values of the tensor that is called ``name`` in GGUF; the default keeps them."""
         return value
 
-    def transforms(self, name: str) -> bool:
+    def transforms(self, name: str) -> bool:  # noqa: ARG002
         """Whether ``transform`` changes this tensor; others are passed on byte for byte."""
         return False
 

@@ -1,0 +1,56 @@
+"""A JSON file of somebody else's: its size is bounded before it is read, and it must hold one object."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ollamax.errors import CheckpointError
+
+MiB = 1 << 20
+
+
+def read_json(path: Path, most: int = 8 * MiB) -> dict[str, Any]:
+    """The object in ``path``; CheckpointError when it is no file, larger than ``most`` bytes, or not such JSON."""
+    try:
+        # A pipe or a device would block or never end.
+        if not path.is_file():
+            raise CheckpointError(path, "not a regular file")
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise CheckpointError(path, f"cannot be read: {error.strerror or error}") from error
+    if len(data) > most:
+        raise CheckpointError(path, f"larger than {most // MiB} MiB, which no such file needs")
+    return parse_object(path, data)
+
+
+def parse_object(path: Path, data: bytes) -> dict[str, Any]:
+    """The JSON object in ``data``, which comes from ``path``; a key that occurs twice is an error at any depth."""
+    try:
+        value = json.loads(data, object_pairs_hook=_unique)
+    except _RepeatedKeyError as error:
+        raise CheckpointError(path, "occurs twice", where=f"key {error}") from error
+    except RecursionError as error:
+        raise CheckpointError(path, "JSON nested too deeply") from error
+    except ValueError as error:  # bad syntax, bad UTF-8, or an integer of thousands of digits
+        raise CheckpointError(path, f"not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(path, f"holds a JSON {type(value).__name__}; expected an object")
+    return value
+
+
+class _RepeatedKeyError(Exception):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _RepeatedKeyError(ascii(key[:100]))
+            seen.add(key)
+    return result
