@@ -70,7 +70,9 @@ class DType(IntEnum):
         """Bytes of a row of ``elements``; raises ValueError when blocks do not divide it."""
         blocks, rest = divmod(elements, self.block_size)
         if rest:
-            raise ValueError(f"a row of {elements} elements does not divide into {self.name} blocks of {self.block_size}")
+            raise ValueError(
+                f"a row of {elements} elements does not divide into {self.name} blocks of {self.block_size}"
+            )
         return blocks * self.block_bytes
 
 

@@ -1,0 +1,168 @@
+"""The backend contract: what runs graphs on some hardware.
+
+A package returns its class from the hook ``ollamax_backends``. The smallest one::
+
+    class Mine(Backend):
+        name = "mine"
+        ops = PRIMITIVES                       # core takes compounds apart
+
+        @classmethod
+        def probe(cls): return Probe((Device("cpu", "CPU", memory=None, rank=1.0),))
+        def load(self, weights, progress=None): self.weights = weights
+        def build(self, graph): return MyProgram(graph, self.weights)
+        ...
+
+One thread uses a loaded backend at a time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ollamax.backend.check import check_inputs
+from ollamax.errors import BackendError
+from ollamax.ml.graph import Graph
+from ollamax.ml.lower import lower
+from ollamax.ml.ops import Op
+from ollamax.types import DType
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Hardware that a backend can use: ``memory`` in bytes if known; the ``auto`` choice takes the highest rank."""
+
+    name: str
+    kind: str
+    memory: int | None = None
+    rank: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The devices that a backend found, or the reason why it cannot run here."""
+
+    devices: tuple[Device, ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackendOptions:
+    """What the caller asks of a backend; a backend rejects by name what it cannot honour.
+
+    ``threads`` None leaves the choice to the backend.
+    """
+
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A stored parameter: raw bytes (uint8, flat), row-major shape, and whether the bytes lie in a mapped file.
+
+    The engine keeps the file open while the backend is loaded.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    data: npt.NDArray[np.uint8]
+    mapped: bool
+
+
+Progress = Callable[[int], None]
+
+
+class Program(ABC):
+    """A compiled graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def run(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
+        """Outputs by name, as copies; ``dims`` gives every symbol a value.
+
+        Raises BackendError when an input is missing, has the wrong shape, or holds an index out of bounds.
+        """
+        check_inputs(self.graph, inputs, dims)
+        return self.execute(inputs, dims)
+
+    @abstractmethod
+    def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
+        """Compute; the inputs have been checked."""
+
+
+class Backend(ABC):
+    """Runs graphs: loads weights, owns the states, compiles programs that share both."""
+
+    name: ClassVar[str] = ""
+    ops: ClassVar[frozenset[Op]] = frozenset()
+    dim_steps: ClassVar[Mapping[str, int]] = {}
+    """Symbols that are rounded up to a multiple before a run, so that programs can be reused."""
+
+    def __init__(self, options: BackendOptions | None = None) -> None:
+        self.options = options or BackendOptions()
+
+    @classmethod
+    @abstractmethod
+    def probe(cls) -> Probe:
+        """The devices here, or why there are none; must not raise, and loads heavy libraries only now."""
+
+    @abstractmethod
+    def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
+        """Take the weights; ``progress`` is called with the number of bytes done."""
+
+    def compile(self, graph: Graph) -> Program:
+        """Lower the graph to this backend's ops and build a program. Raises GraphError for an op it cannot run."""
+        return self.build(lower(graph, self.ops, f"backend {self.name}"))
+
+    @abstractmethod
+    def build(self, graph: Graph) -> Program:
+        """A program for a graph that holds only ``ops``; its states come into being here, as zeros."""
+
+    @abstractmethod
+    def copy_rows(self, source: int, target: int, rows: npt.NDArray[np.int64]) -> None:
+        """In every state, copy cells ``rows`` of slot ``source`` to the same cells of slot ``target``."""
+
+    @abstractmethod
+    def read_state(self, name: str, slot: int) -> Array:
+        """A copy of one slot of a state: ``(cells, ...)``, float32."""
+
+    @abstractmethod
+    def write_state(self, name: str, slot: int, value: Array) -> None:
+        """Replace one slot of a state."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release weights, states and device; the backend cannot be used afterwards."""
+
+
+def choose(backends: Mapping[str, type[Backend]], name: str = "auto") -> type[Backend]:
+    """The backend called ``name``, or for ``auto`` the one with the fastest device.
+
+    Raises BackendError when the named backend is not installed or cannot run here; ``auto`` fails only if none can.
+    """
+    if name != "auto":
+        if name not in backends:
+            installed = ", ".join(sorted(backends)) or "none"
+            raise BackendError(f"no backend {name!r}; installed: {installed}; try: pip install ollamax-backend-{name}")
+        probe = backends[name].probe()
+        if not probe.devices:
+            raise BackendError(f"backend {name} cannot run here: {probe.reason or 'it found no device'}")
+        return backends[name]
+    if not backends:
+        raise BackendError("no backend is installed; try: pip install ollamax-backend-cpu")
+    probes = {key: backend.probe() for key, backend in sorted(backends.items())}
+    ranks = {key: max(device.rank for device in probe.devices) for key, probe in probes.items() if probe.devices}
+    if not ranks:
+        reasons = "; ".join(f"{key}: {probe.reason or 'no device'}" for key, probe in probes.items())
+        raise BackendError(f"no installed backend can run here ({reasons}); try: pip install ollamax-backend-cpu")
+    return backends[max(ranks, key=lambda key: ranks[key])]
