@@ -8,13 +8,11 @@ import struct
 import numpy as np
 
 from ollamax.errors import GGUFError
-from ollamax.gguf.value import SMALLEST, STORAGE, ValueType
+from ollamax.gguf.value import MAX_DEPTH, SMALLEST, STORAGE, ValueType
 
-# The header, metadata and tensor table must fit in this many bytes. The largest vocabularies take about 20 MB,
-# and without a limit a sparse file could make the reader build billions of objects.
+# The header, metadata and tensor table must fit in it. The largest vocabularies take about 20 MB;
+# without a limit, a sparse file could make the reader build billions of objects.
 HEADER_LIMIT = 1 << 28
-# Arrays of arrays, counting the outermost. No known model nests them at all.
-MAX_DEPTH = 4
 
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
@@ -35,11 +33,7 @@ class Cursor:
         """Raise unless ``size`` more bytes can be read."""
         left = self.end - self.offset
         if size > left:
-            stop = (
-                "the file ends"
-                if self.end == len(self.data)
-                else f"the header's limit of {HEADER_LIMIT} bytes"
-            )
+            stop = "the file ends" if self.end == len(self.data) else f"the header's limit of {HEADER_LIMIT} bytes"
             raise self.error(f"{what} needs {size} bytes, but {stop} after {left}", where)
 
     def skip(self, size: int) -> int:
@@ -91,9 +85,7 @@ class Cursor:
         try:
             return ValueType(number)
         except ValueError:
-            raise self.error(
-                f"{what} is {number}; GGUF defines 0 to {max(ValueType)}", where, start
-            ) from None
+            raise self.error(f"{what} is {number}; GGUF defines 0 to {max(ValueType)}", where, start) from None
 
     def value(self, where: str) -> object:
         """A metadata value with its type: str, a NumPy scalar, a NumPy array, or a list."""
@@ -142,9 +134,7 @@ class Cursor:
         except struct.error:  # fewer than 8 bytes are left for a length
             at = end + 1
         except UnicodeDecodeError as error:
-            raise self.error(
-                f"element {len(result)} is not UTF-8: {error.reason}", where, start - 8
-            ) from None
+            raise self.error(f"element {len(result)} is not UTF-8: {error.reason}", where, start - 8) from None
         if at > end:
             raise self.error(f"element {len(result)} of {count} strings runs past the end", where, start - 8)
         self.offset = at

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ollamax.errors import GGUFError
+from ollamax.gguf.alignment import ALIGNMENT_KEY, alignment_of
 from ollamax.gguf.cursor import Cursor
 from ollamax.gguf.signature import MAGIC, describe
 from ollamax.gguf.tensor_table import SMALLEST_TENSOR, read_name, read_tensor_table, shown
 from ollamax.types import TensorInfo
 
 VERSIONS = (2, 3)
-DEFAULT_ALIGNMENT = 32
 # A key's length and one character, a value type, a value of one byte.
 _SMALLEST_ENTRY = 8 + 1 + 4 + 1
 
@@ -29,20 +29,20 @@ _SMALLEST_ENTRY = 8 + 1 + 4 + 1
 class GGUFFile:
     """An open GGUF file; a ``TensorSource``.
 
-    Format: ggml's docs/gguf.md. Nothing in the file is believed: lengths, counts, types, offsets and names are
-    checked before use, and the first fault raises GGUFError with the key or tensor and the byte offset.
+    Format: ggml's docs/gguf.md. Nothing in the file is believed: lengths, counts, types, offsets and names
+    are checked before use, and the first fault raises GGUFError with the key or tensor and the byte offset.
 
     ``metadata`` holds plain Python values: str, int, float, bool, read-only NumPy arrays of numbers, lists of
-    strings or of arrays. ``typed_metadata`` is the same with NumPy scalars, so that the writer keeps each number's
-    type. ``nbytes`` is the size of the file, ``alignment`` that of tensor data. Deliberate choices:
+    strings or of arrays. ``typed_metadata`` is the same with NumPy scalars, so that the writer keeps types.
+    ``nbytes`` is the size of the file, ``alignment`` that of tensor data. Deliberate choices:
 
     - Keys, tensor names and all strings, a vocabulary's too, must be UTF-8, as the specification says.
     - Tensor names of more than the specified 64 bytes are accepted.
     - Gaps between tensors are accepted, overlaps are not; padding after the last tensor may be missing.
     - Everything before the tensor data must fit in 256 MiB.
 
-    A file must not be cut short while it is open: the operating system kills a process that touches mapped pages
-    which are gone.
+    A file must not be cut short while it is open: the operating system kills a process that touches mapped
+    pages which are gone.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -57,7 +57,10 @@ class GGUFFile:
             n_tensors = cursor.count("header", "the number of tensors", SMALLEST_TENSOR)
             n_entries = cursor.count("header", "the number of metadata entries", _SMALLEST_ENTRY)
             typed, places = _read_metadata(cursor, n_entries)
-            self.alignment = _alignment(cursor, typed, places)
+            try:
+                self.alignment = alignment_of(typed)
+            except ValueError as error:
+                raise cursor.error(str(error), f"key {ALIGNMENT_KEY!r}", places[ALIGNMENT_KEY]) from None
             tensors, self._offsets = read_tensor_table(cursor, n_tensors, self.alignment)
         except BaseException:
             self.close()
@@ -106,9 +109,7 @@ def _map(path: Path) -> mmap.mmap:
         with path.open("rb") as file:
             head = file.read(64)
             if not head.startswith(MAGIC):
-                raise GGUFError(
-                    path, f"not a GGUF file but {describe(head)}" if head else "the file is empty"
-                )
+                raise GGUFError(path, f"not a GGUF file but {describe(head)}" if head else "the file is empty")
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (
         OSError,
@@ -144,14 +145,3 @@ def _read_metadata(cursor: Cursor, count: int) -> tuple[dict[str, Any], dict[str
         values[key] = cursor.value(f"key {shown(key)}")
         places[key] = start
     return values, places
-
-
-def _alignment(cursor: Cursor, metadata: Mapping[str, Any], places: Mapping[str, int]) -> int:
-    key = "general.alignment"
-    if key not in metadata:
-        return DEFAULT_ALIGNMENT
-    value = metadata[key]
-    if not isinstance(value, np.uint32) or int(value).bit_count() != 1:
-        found = value if isinstance(value, np.generic) else type(value).__name__
-        raise cursor.error(f"a uint32 power of two was expected, not {found}", f"key {key!r}", places[key])
-    return int(value)

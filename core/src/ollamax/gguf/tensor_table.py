@@ -11,7 +11,7 @@ from ollamax.types import DType, TensorInfo
 MAX_DIMENSIONS = 4
 # A length, one character, the number of dimensions, one dimension, a type, an offset.
 SMALLEST_TENSOR = 8 + 1 + 4 + 8 + 4 + 8
-# More than the 64 bytes of GGUF's specification: builds of ggml with a larger GGML_MAX_NAME write longer ones.
+# More than the 64 bytes of GGUF's specification: builds of ggml with a larger GGML_MAX_NAME exist.
 MAX_NAME_BYTES = 65535
 # Far more elements than any file holds, and few enough that no 64-bit size computed from a shape overflows.
 _MAX_ELEMENTS = 1 << 56
@@ -27,15 +27,11 @@ def read_name(cursor: Cursor, what: str, where: str) -> str:
     start = cursor.offset
     name = cursor.string(where, f"the {what}")
     if not 0 < len(name.encode()) <= MAX_NAME_BYTES:
-        raise cursor.error(
-            f"the {what} has {len(name)} characters; 1 to {MAX_NAME_BYTES} are allowed", where, start
-        )
+        raise cursor.error(f"the {what} has {len(name)} characters; 1 to {MAX_NAME_BYTES} are allowed", where, start)
     return name
 
 
-def read_tensor_table(
-    cursor: Cursor, count: int, alignment: int
-) -> tuple[dict[str, TensorInfo], dict[str, int]]:
+def read_tensor_table(cursor: Cursor, count: int, alignment: int) -> tuple[dict[str, TensorInfo], dict[str, int]]:
     """The tensors and the absolute offsets of their bytes; raises GGUFError at the first fault."""
     tensors: dict[str, TensorInfo] = {}
     relative: dict[str, int] = {}
@@ -49,9 +45,7 @@ def read_tensor_table(
         place = cursor.offset
         relative[name] = cursor.u64(where, "the offset")
         if relative[name] % alignment:
-            raise cursor.error(
-                f"the offset {relative[name]} is no multiple of the alignment {alignment}", where, place
-            )
+            raise cursor.error(f"the offset {relative[name]} is no multiple of the alignment {alignment}", where, place)
     base = -(-cursor.offset // alignment) * alignment
     offsets = {name: base + offset for name, offset in relative.items()}
     _check_places(cursor, tensors, offsets)

@@ -26,6 +26,9 @@ class ValueType(IntEnum):
     FLOAT64 = 12
 
 
+# Arrays of arrays, counting the outermost. No known model nests them at all.
+MAX_DEPTH = 4
+
 # Storage of the types with a fixed size; a bool is one byte, 0 or 1.
 STORAGE: dict[ValueType, np.dtype[Any]] = {
     ValueType.UINT8: np.dtype("<u1"),
