@@ -55,15 +55,15 @@ class Converter:
         raise NotImplementedError
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """The row-major shape, by GGUF name, of every tensor that config.json calls for; empty checks nothing.
+        """The row-major shape, by GGUF name, of every tensor that config.json calls for.
 
-        Tensors of the checkpoint which are missing here, missing there or shaped otherwise are reported together,
-        before anything is converted.
+        Tensors of the checkpoint that are missing, not listed or shaped otherwise are reported together, before
+        anything is converted. An empty mapping, the default, checks nothing.
         """
         return {}
 
     def skips(self, name: str) -> bool:
-        """Whether the tensor that the checkpoint calls ``name`` is left out; the default follows ``ignore``."""
+        """Whether the checkpoint's tensor ``name`` is left out; the default follows ``ignore``."""
         return any(re.match(pattern, name) for pattern in self.ignore)
 
     def transform(self, name: str, value: Array) -> Array:  # noqa: ARG002

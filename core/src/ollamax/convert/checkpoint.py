@@ -20,8 +20,9 @@ CONFIG = "config.json"
 class Checkpoint:
     """An open Hugging Face directory.
 
-    ``config`` is the parsed config.json, ``architecture`` its first ``architectures`` entry (``LlamaForCausalLM``), and
-    ``tensors`` holds all tensors of all shards by the checkpoint's own names. Raises CheckpointError.
+    ``config`` is the parsed config.json, ``architecture`` its first ``architectures`` entry
+    (``LlamaForCausalLM``), and ``tensors`` holds the tensors of all shards by the checkpoint's own names.
+    Raises CheckpointError.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -48,10 +49,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
     if not directory.is_dir():
         raise CheckpointError(directory, "not a directory")
     if not (directory / CONFIG).exists():
-        raise CheckpointError(
-            directory,
-            f"no model: it has no {CONFIG}; expected a Hugging Face directory with {CONFIG} and safetensors",
-        )
+        raise CheckpointError(directory, f"no model; looked for a Hugging Face {CONFIG} and safetensors files")
     config = read_json(directory / CONFIG)
     quantization = config.get("quantization_config")
     if quantization is not None:
@@ -67,7 +65,5 @@ def _read_config(directory: Path) -> dict[str, Any]:
 def _architecture(path: Path, config: dict[str, Any]) -> str:
     architectures = config.get("architectures")
     if not isinstance(architectures, list) or not architectures or not isinstance(architectures[0], str):
-        raise CheckpointError(
-            path, 'expected a list with a name such as ["LlamaForCausalLM"]', where="architectures"
-        )
+        raise CheckpointError(path, 'expected a list with a name such as ["LlamaForCausalLM"]', where="architectures")
     return architectures[0]

@@ -15,7 +15,8 @@ class Config(Mapping[str, Any]):
     """The parsed config.json, or one object inside it, read-only.
 
     A key that is absent and one that is null are the same, as in transformers. ``place`` names the object in
-    messages. Every reader raises ConversionError when the value is of the wrong kind, or missing without a default.
+    messages. Every reader raises ConversionError when the value is of the wrong kind, or missing without a
+    default.
     """
 
     def __init__(self, values: Mapping[str, Any], place: str = "config.json") -> None:

@@ -12,7 +12,7 @@ MiB = 1 << 20
 
 
 def read_json(path: Path, most: int = 8 * MiB) -> dict[str, Any]:
-    """The object in ``path``; CheckpointError when it is no file, larger than ``most`` bytes, or not such JSON."""
+    """The object in ``path``; CheckpointError when it is no file, over ``most`` bytes, or not such JSON."""
     try:
         # A pipe or a device would block or never end.
         if not path.is_file():
@@ -27,7 +27,7 @@ def read_json(path: Path, most: int = 8 * MiB) -> dict[str, Any]:
 
 
 def parse_object(path: Path, data: bytes) -> dict[str, Any]:
-    """The JSON object in ``data``, which comes from ``path``; a key that occurs twice is an error at any depth."""
+    """The JSON object in ``data``, which comes from ``path``; a repeated key is an error at any depth."""
     try:
         value = json.loads(data, object_pairs_hook=_unique)
     except _RepeatedKeyError as error:

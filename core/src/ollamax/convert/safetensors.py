@@ -1,7 +1,7 @@
 """One safetensors file: checked by the safetensors library, read as views of the mapped file.
 
-The library's NumPy interface has no BF16 and copies every tensor, and it does not tell offsets. So it is used for what
-it is best at, validating a hostile header (length, types, shapes, offsets, full coverage without overlap), and
+The library's NumPy interface has no BF16, copies every tensor and does not tell offsets. So it is used for what
+it does best, validating a hostile header (length, types, shapes, offsets, full coverage without overlap), and
 ``data_offsets`` are then taken from the validated header. Format: https://huggingface.co/docs/safetensors.
 """
 
@@ -27,7 +27,7 @@ _LONGEST_NAME = 256
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """A tensor in a checkpoint: ``dtype`` as the file spells it (BF16, F8_E4M3), bytes ``start`` to ``end``."""
+    """A tensor in a checkpoint: ``dtype`` as the file spells it (BF16, F8_E4M3), at bytes ``start:end``."""
 
     name: str
     dtype: str
@@ -67,14 +67,10 @@ class SafetensorsFile:
             if name == "__metadata__":
                 continue
             if not (name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME):
-                raise CheckpointError(
-                    self.path, "a tensor name must be short and printable", where=ascii(name[:80])
-                )
+                raise CheckpointError(self.path, "a tensor name too long or not printable", ascii(name[:80]))
             start, end = (begin + offset for offset in entry["data_offsets"])
             if end > data.size:  # only if the file shrank since it was validated
-                raise CheckpointError(
-                    self.path, "lies outside the file", where=f"tensor {name}", offset=start
-                )
+                raise CheckpointError(self.path, "lies outside the file", where=f"tensor {name}", offset=start)
             tensors[name] = StoredTensor(name, entry["dtype"], tuple(entry["shape"]), start, end)
         return tensors
 

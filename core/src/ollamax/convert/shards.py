@@ -18,8 +18,8 @@ _PICKLED = ("*.bin", "*.pt", "*.pth")
 def open_shards(directory: Path) -> list[SafetensorsFile]:
     """All weight files of ``directory``, open and checked against its index where it has one.
 
-    ``model.safetensors`` comes first, as in transformers, then the index, then safetensors files that are alone or
-    numbered without a gap. Raises CheckpointError, also when a tensor lies in two shards.
+    ``model.safetensors`` comes first, as in transformers, then the index, then safetensors files that are alone
+    or numbered without a gap. Raises CheckpointError, also when a tensor lies in two shards.
     """
     weight_map: dict[str, str] = {}
     if (directory / SINGLE).exists():
@@ -39,22 +39,17 @@ def plain_file(directory: Path, name: str) -> Path:
 
     A link may not leave the directory, except from a Hugging Face cache's snapshot to that cache's own blobs.
     """
-    if (
-        name in ("", ".", "..")
-        or "\0" in name
-        or {PurePosixPath(name).name, PureWindowsPath(name).name} != {name}
-    ):
-        raise CheckpointError(
-            directory, "a shard must be a plain file name inside the directory", where=ascii(name)
-        )
+    plain = {PurePosixPath(name).name, PureWindowsPath(name).name} == {name}
+    if not plain or name in ("", "..") or not name.isprintable():
+        raise CheckpointError(directory, "a shard must be a plain file name in the directory", f"{name!a:.100}")
     path, root = directory / name, directory.resolve()
     if not path.is_file():
-        raise CheckpointError(directory, "is missing; download the whole model", where=ascii(name))
+        raise CheckpointError(directory, "is missing; download the whole model", f"{name!a:.100}")
     homes = [root]
     if root.parent.name == "snapshots":
         homes.append(root.parent.parent / "blobs")
     if not any(path.resolve().is_relative_to(home) for home in homes):
-        raise CheckpointError(directory, "a link that leaves the directory", where=ascii(name))
+        raise CheckpointError(directory, "a link that leaves the directory", f"{name!a:.100}")
     return path
 
 
@@ -64,9 +59,7 @@ def _read_index(path: Path) -> dict[str, str]:
         raise CheckpointError(path, "has no weight_map; expected an object of tensor names to file names")
     for tensor, file in weight_map.items():
         if not isinstance(file, str) or not file.endswith(".safetensors"):
-            raise CheckpointError(
-                path, f"{file!r:.60} is no safetensors file name", where=f"tensor {tensor!a:.100}"
-            )
+            raise CheckpointError(path, f"{file!a:.60} is no safetensors file name", f"tensor {tensor!a:.100}")
     return weight_map
 
 
@@ -80,10 +73,7 @@ def _unindexed(directory: Path) -> list[str]:
     total = parts[0][2] if parts[0] else "0"
     expected = [(parts[0][0], f"{i:05}", total) for i in range(1, int(total) + 1)] if parts[0] else []
     if parts != expected:
-        raise CheckpointError(
-            directory,
-            f"{len(names)} safetensors files, no {INDEX}, and their names do not count from 1 to the last",
-        )
+        raise CheckpointError(directory, f"{len(names)} safetensors files, but neither {INDEX} nor a full count")
     return names
 
 
@@ -98,12 +88,9 @@ def _check(shards: list[SafetensorsFile], weight_map: dict[str, str], index: Pat
     for shard in shards:
         for tensor in shard.tensors:
             if tensor in home:
-                raise CheckpointError(
-                    shard.path, f"also lies in {home[tensor].name}", where=f"tensor {tensor}"
-                )
+                raise CheckpointError(shard.path, f"also lies in {home[tensor].name}", f"tensor {tensor}")
             home[tensor] = shard.path
     for tensor, file in weight_map.items():
         if tensor not in home or home[tensor].name != file:
-            raise CheckpointError(
-                index, f"is not in {file}, where the index places it", where=f"tensor {tensor!a:.100}"
-            )
+            where = f"tensor {tensor!a:.100}"
+            raise CheckpointError(index, f"is not in {file}, where the index places it", where)

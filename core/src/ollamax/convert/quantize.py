@@ -1,0 +1,110 @@
+"""A tensor source with its weights in another type, quantised tensor by tensor when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ollamax.convert.file_type import FILE_TYPES, QUANTIZATION_VERSION
+from ollamax.errors import ConversionError
+from ollamax.types import DType, TensorInfo, TensorSource
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Bytes = npt.NDArray[np.uint8]
+
+_FLOATS = (DType.F32, DType.F16, DType.BF16)
+_CHUNK_ELEMENTS = 1 << 22  # 16 MiB as F32
+
+
+class Quantized:
+    """A ``TensorSource``: ``source`` with its weights in ``dtype``; closing it closes ``source``.
+
+    The choice per tensor is llama.cpp's (src/llama-quant.cpp), as far as it concerns these types:
+
+    - Vectors and norms stay as they are; so does any tensor whose name does not end in ``.weight``.
+    - The output matrix, or the embedding when it serves as output, keeps more bits: Q8_0 for Q4_0, Q4_1, Q5_0 and
+      Q5_1. llama.cpp takes Q6_K there, which gguf's Python code cannot write.
+    - Rows that do not divide into blocks become F16.
+
+    ``metadata`` replaces the source's own, as the typed metadata of a GGUF file does. Raises ConversionError at once
+    if a weight is already quantised, and later if a value does not fit.
+    """
+
+    def __init__(self, source: TensorSource, dtype: DType, metadata: Mapping[str, Any] | None = None) -> None:
+        self._source = source
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: TensorInfo(name, _target(info, dtype, "output.weight" in source.tensors), info.shape)
+            for name, info in source.tensors.items()
+        }
+        changed = [source.tensors[name] for name, info in self.tensors.items() if self._changes(info)]
+        quantized = [f"{info.name} ({info.dtype.name})" for info in changed if info.dtype not in _FLOATS]
+        if quantized:
+            raise ConversionError(
+                f"only F32, F16 and BF16 weights can be quantized to {dtype.name}, not {', '.join(quantized)}"
+            )
+        self.metadata: Mapping[str, Any] = {
+            **(source.metadata if metadata is None else metadata),
+            "general.file_type": FILE_TYPES[dtype],
+            "general.quantization_version": QUANTIZATION_VERSION,
+        }
+
+    def tensor_bytes(self, name: str) -> Bytes:
+        """The bytes of one tensor in its new type; the source's own if the type stays."""
+        import numpy as np
+
+        from ollamax.ml.dtype import quantize
+
+        info = self.tensors[name]
+        if not self._changes(info):
+            return self._source.tensor_bytes(name)
+        result = np.empty(info.nbytes, np.uint8)
+        done = 0
+        for values in self._rows(name):
+            _check(values, info)
+            part = quantize(values, info.dtype).reshape(-1)
+            result[done : done + part.size] = part
+            done += part.size
+        return result
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+    def _changes(self, info: TensorInfo) -> bool:
+        return info.dtype != self._source.tensors[info.name].dtype
+
+    def _rows(self, name: str) -> Iterator[npt.NDArray[np.float32]]:
+        """The tensor as F32, some rows at a time."""
+        from ollamax.ml.dtype import dequantize
+
+        info, raw = self._source.tensors[name], self._source.tensor_bytes(name)
+        width = info.shape[-1]
+        rows = info.elements // width if width else 0
+        step = max(1, _CHUNK_ELEMENTS // max(width, 1))
+        bytes_per_row = info.dtype.row_bytes(width)
+        for first in range(0, rows, step):
+            count = min(step, rows - first)
+            part = raw[first * bytes_per_row : (first + count) * bytes_per_row]
+            yield dequantize(part, info.dtype, (count, width))
+
+
+def _target(info: TensorInfo, dtype: DType, untied: bool) -> DType:
+    if len(info.shape) < 2 or not info.name.endswith(".weight") or info.name.endswith("_norm.weight"):
+        return info.dtype
+    if dtype.is_quantized and info.name == ("output.weight" if untied else "token_embd.weight"):
+        dtype = DType.Q8_0
+    return DType.F16 if info.shape[-1] % dtype.block_size else dtype
+
+
+def _check(values: npt.NDArray[np.float32], info: TensorInfo) -> None:
+    import numpy as np
+
+    most = np.abs(values).max(initial=0.0)
+    if not np.isfinite(most):
+        raise ConversionError(f"tensor {info.name} holds NaN or infinity and cannot be quantized")
+    # Blocks store their scale as F16: at most the largest value, or less.
+    if info.dtype not in (DType.F32, DType.BF16) and most > np.finfo(np.float16).max:
+        raise ConversionError(f"tensor {info.name} holds {most:g}, too large for {info.dtype.name}; try BF16")
