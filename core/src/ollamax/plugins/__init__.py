@@ -5,7 +5,9 @@ from __future__ import annotations
 import pluggy
 
 from ollamax.plugins.bundled import BundledModel
+from ollamax.plugins.manager import get_manager, get_registry
+from ollamax.plugins.registry import Registry
 
-__all__ = ["BundledModel", "hookimpl"]
+__all__ = ["BundledModel", "Registry", "get_manager", "get_registry", "hookimpl"]
 
 hookimpl = pluggy.HookimplMarker("ollamax")
