@@ -17,10 +17,14 @@ from typing import Any, Literal
 from ollamax.engine.option import Kind, Option, Scope
 from ollamax.errors import OptionError
 
+# Whole numbers must fit the integers of backends and files.
+_INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
 
 
 def _option(default: Any, doc: str, **limits: Any) -> Any:
+    if isinstance(default, int):
+        limits.setdefault("maximum", _INT32_MAX)
     return dataclasses.field(default=default, metadata={"doc": doc, **limits})
 
 
@@ -40,9 +44,7 @@ class Options:
     )
     # Ollama takes 512; steps above 256 were no faster in our trials and need more memory.
     num_batch: int = _option(256, "Most prompt tokens computed in one step.", minimum=1, scope="load")
-    num_thread: int = _option(
-        0, "Threads of the backend; 0 lets it choose.", minimum=0, maximum=4096, scope="load"
-    )
+    num_thread: int = _option(0, "Threads of the backend; 0 lets it choose.", minimum=0, maximum=4096, scope="load")
 
     num_predict: int = _option(
         -1,
