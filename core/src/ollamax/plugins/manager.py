@@ -107,6 +107,7 @@ class Manager:
                 raise PluginFault(f"ollamax_commands added {name!r:.60}, which is no click.Command")
             if name in reserved:
                 raise PluginFault(f"claims the command {name!r}, which is built into ollamax-core")
+            command.get_short_help_str()  # its class may be the plugin's own; --help must not be the first to ask
         return [Provided("command", (name,), command) for name, command in group.commands.items()]
 
     def _settle(self, item: Candidate) -> None:

@@ -1,0 +1,26 @@
+"""The commands of core: where each lives, and what ``--help`` says of it without importing it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """``location`` is "module:attribute" of a click command."""
+
+    location: str
+    help: str
+
+
+COMMANDS = {
+    "run": Entry("ollamax.cli.run:run", "Run a model: answer a prompt, or open a session."),
+    "create": Entry("ollamax.cli.create:create", "Create a model from a Modelfile."),
+    "list": Entry("ollamax.cli.list:list_models", "List the models in the store (alias: ls)."),
+    "show": Entry("ollamax.cli.show:show", "Show what is known about a model."),
+    "cp": Entry("ollamax.cli.cp:cp", "Copy a model under another name."),
+    "rm": Entry("ollamax.cli.rm:rm", "Remove models from the store."),
+    "list-plugins": Entry("ollamax.cli.list_plugins:list_plugins", "List installed plugins and how they stand."),
+}
+ALIASES = {"ls": "list"}
+CORE_NAMES = frozenset(COMMANDS) | frozenset(ALIASES)
+"""Names that no plugin may take."""
