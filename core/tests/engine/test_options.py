@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollamax.engine.options import TABLE, UNSUPPORTED, Options, lookup, parse, split
+from ollamax.engine.options import TABLE, UNSUPPORTED, Options, lookup, parameters, parse, split
 from ollamax.errors import OptionError
 
 # A valid value other than the default for each option, as Python value and as text.
@@ -154,6 +154,13 @@ def test_layers_are_merged_upwards():
     call = {"stop": "c", "seed": 2, "top_k": None}
     options = Options().merge(modelfile).merge(call)
     assert options == dataclasses.replace(Options(), temperature=0.5, stop=("c",), seed=2)
+
+
+def test_parameter_lines_of_a_modelfile():
+    values = parameters({"stop": ["a", "b"], "top_k": ["5", "6"], "max_tokens": ["7"]})
+    assert Options().merge(values) == dataclasses.replace(Options(), stop=("a", "b"), top_k=6, num_predict=7)
+    with pytest.raises(OptionError, match="unknown option 'topk'"):
+        parameters({"topk": ["5"]})
 
 
 def test_options_cannot_be_changed():

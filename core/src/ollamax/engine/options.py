@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -178,6 +178,14 @@ def parse(values: Mapping[str, Any], scope: Scope | None = None) -> dict[str, An
             raise OptionError(_wrong_scope(option))
         parsed[option.name] = option.parse(value)
     return parsed
+
+
+def parameters(lines: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The values of a Modelfile's PARAMETER lines, for ``merge``: all of a list, the last of anything else.
+
+    Raises OptionError for a name that does not exist or is not supported.
+    """
+    return {name: list(texts) if lookup(name).kind == "texts" else texts[-1] for name, texts in lines.items()}
 
 
 def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
