@@ -1,0 +1,179 @@
+"""Quantising a tensor source."""
+
+import tracemalloc
+
+import gguf
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ollamax.convert.file_type import WRITABLE, file_type, parse_dtype
+from ollamax.convert.quantize import Quantized
+from ollamax.errors import ConversionError, UsageError
+from ollamax.ml.dtype import dequantize, quantize
+from ollamax.types import DType, TensorInfo
+
+
+class Arrays:
+    """A tensor source of arrays, stored in ``dtype``."""
+
+    def __init__(self, arrays, dtype=DType.F32):
+        self.arrays = arrays
+        self.metadata = {"general.architecture": "toy", "general.file_type": 0}
+        self.tensors = {name: TensorInfo(name, dtype, array.shape) for name, array in arrays.items()}
+        self.closed = False
+
+    def tensor_bytes(self, name):
+        return quantize(self.arrays[name], self.tensors[name].dtype)
+
+    def close(self):
+        self.closed = True
+
+
+def model(*names, shape=(4, 64)):
+    rng = np.random.default_rng(0)
+    return {name: rng.standard_normal(shape).astype(np.float32) for name in names}
+
+
+def types(source):
+    return {name: info.dtype for name, info in source.tensors.items()}
+
+
+@pytest.mark.parametrize("dtype", WRITABLE)
+@pytest.mark.parametrize("stored", [DType.F32, DType.F16, DType.BF16])
+def test_values_survive_within_the_error_of_the_type(dtype, stored):
+    source = Arrays(model("blk.0.ffn_up.weight"), stored)
+    quantized = Quantized(source, dtype)
+    name, shape = "blk.0.ffn_up.weight", (4, 64)
+    before = dequantize(source.tensor_bytes(name), stored, shape)
+    after = dequantize(quantized.tensor_bytes(name), dtype, shape)
+    assert quantized.tensors[name] == TensorInfo(name, dtype, shape)
+    # Half a step of a block's scale; the step is the largest value over the largest code.
+    steps = {
+        DType.Q4_0: 8,
+        DType.Q4_1: 7,
+        DType.Q5_0: 16,
+        DType.Q5_1: 15,
+        DType.Q8_0: 127,
+        DType.F16: 2048,
+        DType.BF16: 256,
+    }
+    bound = np.abs(before).max() / steps.get(dtype, np.inf) + (0 if dtype == stored or dtype == DType.F32 else 1e-7)
+    assert np.abs(after - before).max() <= bound
+
+
+def test_the_choice_of_types_when_the_output_has_a_matrix_of_its_own():
+    arrays = model("token_embd.weight", "output.weight", "blk.0.attn_q.weight", "blk.0.attn_norm.weight", "blk.0.pos")
+    arrays["blk.0.attn_q.bias"] = np.zeros(64, np.float32)
+    assert types(Quantized(Arrays(arrays), DType.Q4_0)) == {
+        "token_embd.weight": DType.Q4_0,
+        "output.weight": DType.Q8_0,
+        "blk.0.attn_q.weight": DType.Q4_0,
+        "blk.0.attn_norm.weight": DType.F32,
+        "blk.0.attn_q.bias": DType.F32,
+        "blk.0.pos": DType.F32,
+    }
+
+
+@pytest.mark.parametrize(
+    ("dtype", "embedding"), [(DType.Q5_1, DType.Q8_0), (DType.Q8_0, DType.Q8_0), (DType.F16, DType.F16)]
+)
+def test_a_tied_embedding_serves_as_output(dtype, embedding):
+    arrays = model("token_embd.weight", "blk.0.attn_q.weight")
+    assert types(Quantized(Arrays(arrays), dtype)) == {"token_embd.weight": embedding, "blk.0.attn_q.weight": dtype}
+
+
+def test_rows_that_do_not_divide_become_f16():
+    arrays = model("token_embd.weight", "blk.0.attn_q.weight", shape=(4, 48))
+    assert set(types(Quantized(Arrays(arrays), DType.Q4_0)).values()) == {DType.F16}
+
+
+@pytest.mark.parametrize("dtype", WRITABLE)
+def test_metadata_says_the_type(dtype):
+    source = Arrays(model("blk.0.ffn_up.weight"))
+    metadata = Quantized(source, dtype).metadata
+    name = "ALL_F32" if dtype == DType.F32 else f"MOSTLY_{dtype.name}"
+    assert metadata["general.file_type"] == gguf.LlamaFileType[name]
+    assert metadata["general.quantization_version"] == gguf.GGML_QUANT_VERSION
+    assert metadata["general.architecture"] == "toy"
+    assert Quantized(source, dtype, {"mine": 1}).metadata["mine"] == 1
+    assert source.metadata["general.file_type"] == 0
+
+
+def test_quantised_weights_are_not_quantised_again():
+    source = Arrays(model("blk.0.ffn_up.weight", "blk.1.ffn_up.weight"), DType.Q8_0)
+    with pytest.raises(ConversionError) as caught:
+        Quantized(source, DType.Q4_0)
+    assert "blk.0.ffn_up.weight (Q8_0), blk.1.ffn_up.weight (Q8_0)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "problem"),
+    [
+        (np.nan, DType.Q8_0, "NaN or infinity"),
+        (np.inf, DType.BF16, "NaN or infinity"),
+        (70000.0, DType.F16, "too large for F16; try BF16"),
+        (-1e9, DType.Q4_1, "too large for Q4_1; try BF16"),
+    ],
+)
+def test_values_that_do_not_fit_are_an_error(value, dtype, problem):
+    arrays = model("blk.0.ffn_up.weight")
+    arrays["blk.0.ffn_up.weight"][1, 3] = value
+    with pytest.raises(ConversionError, match=f"blk.0.ffn_up.weight .*{problem}"):
+        Quantized(Arrays(arrays), dtype).tensor_bytes("blk.0.ffn_up.weight")
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=st.integers(0, 7), blocks=st.integers(1, 3), chunk=st.integers(1, 300))
+def test_chunks_do_not_show(rows, blocks, chunk):
+    array = np.random.default_rng(1).standard_normal((rows, 32 * blocks)).astype(np.float32)
+    quantized = Quantized(Arrays({"up.weight": array}), DType.Q4_1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ollamax.convert.quantize._CHUNK_ELEMENTS", chunk)
+        assert quantized.tensor_bytes("up.weight").tobytes() == quantize(array, DType.Q4_1).tobytes()
+
+
+def test_memory_is_bounded_by_the_chunk_not_by_the_tensor():
+    """32 MB of BF16 are 64 MB as F32: those must never exist together."""
+    raw = np.zeros(32 << 20, np.uint8)
+
+    class Big(Arrays):
+        def __init__(self):
+            info = TensorInfo("up.weight", DType.BF16, (4096, 4096))
+            self.metadata, self.tensors = {}, {"up.weight": info}
+
+        def tensor_bytes(self, name):
+            return raw
+
+    quantized = Quantized(Big(), DType.Q8_0)
+    quantized.tensor_bytes("up.weight")  # so that imports are not measured
+    tracemalloc.start()
+    result = quantized.tensor_bytes("up.weight")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert result.nbytes == (4096 * 4096 // 32) * 34
+    assert peak < result.nbytes + (40 << 20)
+
+
+def test_three_dimensions_and_close():
+    array = np.random.default_rng(2).standard_normal((2, 3, 32)).astype(np.float32)
+    source = Arrays({"exps.weight": array})
+    quantized = Quantized(source, DType.Q8_0)
+    after = dequantize(quantized.tensor_bytes("exps.weight"), DType.Q8_0, array.shape)
+    assert np.abs(after - array).max() < 0.02
+    quantized.close()
+    assert source.closed
+
+
+def test_types_by_name():
+    assert parse_dtype("q8_0") is parse_dtype("Q8_0") is DType.Q8_0
+    assert parse_dtype("bf16") is DType.BF16
+    with pytest.raises(UsageError, match=r"'Q4_K_M'; the types that can be written are F32, F16, Q4_0,.*BF16"):
+        parse_dtype("Q4_K_M")
+
+
+def test_file_type_is_that_of_most_elements():
+    small, large = TensorInfo("a", DType.F32, (10,)), TensorInfo("b", DType.BF16, (4, 4))
+    assert file_type([small, large]) == gguf.LlamaFileType.MOSTLY_BF16
+    assert file_type([small]) == gguf.LlamaFileType.ALL_F32
