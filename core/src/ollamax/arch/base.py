@@ -1,4 +1,4 @@
-"""The architecture contract: a model whose attribute paths are tensor names and whose ``forward`` reads like the paper."""
+"""The architecture contract: a model whose attribute paths are tensor names; ``forward`` reads like the paper."""
 
 from __future__ import annotations
 

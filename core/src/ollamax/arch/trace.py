@@ -27,6 +27,7 @@ def trace(model: Architecture, vocabulary: int, slots: int, cells: int, origin: 
         raise BindingError(f"the tensors of {origin} do not fit architecture {model.name}: {error}") from error
     if logits.shape != ("N", "R", vocabulary):
         raise BindingError(
-            f"architecture {model.name} gives logits {logits.shape} for {origin}, whose tokenizer has {vocabulary} tokens"
+            f"architecture {model.name} gives logits {logits.shape} for {origin}, expected {vocabulary}: "
+            "as many as its tokenizer has tokens"
         )
     return Traced(Graph({"logits": logits}, name=f"{model.name} step"), shift)

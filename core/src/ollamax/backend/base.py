@@ -146,20 +146,15 @@ class Backend(ABC):
 
 
 def choose(backends: Mapping[str, type[Backend]], name: str = "auto") -> type[Backend]:
-    """The backend called ``name``, or for ``auto`` the one with the fastest device.
+    """One of ``backends`` (at least one): the one called ``name``, or for ``auto`` the one with the fastest device.
 
-    Raises BackendError when the named backend is not installed or cannot run here; ``auto`` fails only if none can.
+    Raises BackendError when the named backend cannot run here; ``auto`` fails only if none can.
     """
     if name != "auto":
-        if name not in backends:
-            installed = ", ".join(sorted(backends)) or "none"
-            raise BackendError(f"no backend {name!r}; installed: {installed}; try: pip install ollamax-backend-{name}")
         probe = backends[name].probe()
         if not probe.devices:
             raise BackendError(f"backend {name} cannot run here: {probe.reason or 'it found no device'}")
         return backends[name]
-    if not backends:
-        raise BackendError("no backend is installed; try: pip install ollamax-backend-cpu")
     probes = {key: backend.probe() for key, backend in sorted(backends.items())}
     ranks = {key: max(device.rank for device in probe.devices) for key, probe in probes.items() if probe.devices}
     if not ranks:

@@ -89,7 +89,10 @@ def gelu(node: Tensor) -> Tensor:
 
 
 def rope(node: Tensor) -> Tensor:
-    """Rotate pairs of elements by an angle that grows with the position (Su et al. 2021)."""
+    """Rotate pairs of elements by an angle that grows with the position (Su et al. 2021).
+
+    Angles are float32 here, as in most engines: half a unit in the last place of ``position`` is lost.
+    """
     import numpy as np
 
     x, positions = node.srcs[:2]

@@ -35,13 +35,15 @@ def _extra(node: Tensor, values: tuple[Any, ...]) -> dict[str, Any]:
 
 def linear(node: Tensor, _: Dims, x: Array, weight: Array, *extra: Array) -> Array:
     """``x W^T + b``: (..., in) by (out, in) gives (..., out)."""
-    return x @ weight.T + _extra(node, extra).get("bias", np.float32(0))
+    return np.asarray(x @ weight.T + _extra(node, extra).get("bias", np.float32(0)))
 
 
 def rms_norm(node: Tensor, _: Dims, x: Array, *extra: Array) -> Array:
     """``x / sqrt(mean(x^2) + eps) * weight``; the mean in float64."""
     mean = np.mean(np.square(x, dtype=np.float64), axis=-1, keepdims=True)
-    return (x / np.sqrt(mean + node.attrs["eps"])).astype(np.float32) * _extra(node, extra).get("weight", np.float32(1))
+    return np.asarray(
+        (x / np.sqrt(mean + node.attrs["eps"])).astype(np.float32) * _extra(node, extra).get("weight", np.float32(1))
+    )
 
 
 def layer_norm(node: Tensor, _: Dims, x: Array, *extra: Array) -> Array:
@@ -50,25 +52,25 @@ def layer_norm(node: Tensor, _: Dims, x: Array, *extra: Array) -> Array:
     centred = wide - wide.mean(axis=-1, keepdims=True)
     scaled = centred / np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + node.attrs["eps"])
     given = _extra(node, extra)
-    return scaled.astype(np.float32) * given.get("weight", np.float32(1)) + given.get("bias", np.float32(0))
+    return np.asarray(scaled.astype(np.float32) * given.get("weight", np.float32(1)) + given.get("bias", np.float32(0)))
 
 
 def softmax(_: Tensor, __: Dims, x: Array) -> Array:
     """``exp(x - max) / sum`` over the last axis."""
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def sigmoid(_: Tensor, __: Dims, x: Array) -> Array:
     """``1 / (1 + exp(-x))``."""
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
 def gelu(node: Tensor, _: Dims, x: Array) -> Array:
     """``x Phi(x)``, or its tanh approximation."""
     if node.attrs["approximate"]:
-        return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
-    return 0.5 * x * (1.0 + _erf(x * math.sqrt(0.5)))
+        return np.asarray(0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))))
+    return np.asarray(0.5 * x * (1.0 + _erf(x * math.sqrt(0.5))))
 
 
 def rope_angles(node: Tensor, positions: Array, factors: Array | None) -> tuple[Array, Array]:
@@ -123,7 +125,7 @@ def attention(node: Tensor, _: Dims, q: Array, k: Array, v: Array, *extra: Array
     powers = np.exp(scores - np.where(np.isfinite(top), top, 0))
     total = powers.sum(axis=-1, keepdims=True)
     shares = powers / np.where(total == 0, 1, total)
-    return np.einsum("nhts,nshd->nthd", shares[..., : k.shape[1]], values)
+    return np.asarray(np.einsum("nhts,nshd->nthd", shares[..., : k.shape[1]], values))
 
 
 def im2col(node: Tensor, _: Dims, x: Array) -> Array:
@@ -165,7 +167,7 @@ def pad(node: Tensor, _: Dims, x: Array) -> Array:
 def state_read(node: Tensor, dims: Dims, state: Array, slots: Array) -> Array:
     """The first cells of each named slot."""
     (cells,) = concrete((node.attrs["cells"],), dims)
-    return state[slots, :cells]
+    return np.asarray(state[slots, :cells])
 
 
 def state_write(_: Tensor, __: Dims, state: Array, slots: Array, rows: Array, values: Array) -> Array:
@@ -178,7 +180,7 @@ def state_write(_: Tensor, __: Dims, state: Array, slots: Array, rows: Array, va
 def _slice(node: Tensor, _: Dims, x: Array) -> Array:
     index = [slice(None)] * x.ndim
     index[node.attrs["axis"]] = slice(node.attrs["start"], node.attrs["stop"])
-    return x[tuple(index)]
+    return np.asarray(x[tuple(index)])
 
 
 def _plain(function: Callable[..., Any]) -> Implementation:

@@ -13,7 +13,7 @@ from ollamax.ml.nn.functional import (
 )
 from ollamax.ml.nn.layers import Conv2d, Embedding, LayerNorm, Linear, RMSNorm, Weight
 from ollamax.ml.nn.module import Module, Parameter
-from ollamax.ml.nn.rope import Rope
+from ollamax.ml.nn.rope import Pairing, Rope
 
 __all__ = [
     "Conv2d",
@@ -21,6 +21,7 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "Module",
+    "Pairing",
     "Parameter",
     "RMSNorm",
     "Rope",

@@ -1,0 +1,91 @@
+"""The backend class: NumPy on any platform."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
+from ollamax.errors import BackendError
+from ollamax.ml import LEAVES, Graph, Op
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ollamax.backend.base import Progress
+
+    Array = npt.NDArray[Any]
+
+
+class CPU(Backend):
+    """Runs every op with NumPy. Weights become float32 when a program first needs them whole."""
+
+    name = "cpu"
+    ops = frozenset(Op) - LEAVES
+
+    def __init__(self, options: BackendOptions | None = None) -> None:
+        from threadpoolctl import threadpool_limits
+
+        from ollamax_backend_cpu.states import States
+        from ollamax_backend_cpu.weights import Weights
+
+        super().__init__(options)
+        self._weights = Weights({})
+        self._states = States()
+        # NumPy's BLAS has one thread pool per process: the limit holds until close().
+        self._limits = threadpool_limits(self.options.threads, "blas") if self.options.threads else None
+
+    @classmethod
+    def probe(cls) -> Probe:
+        """One device, always: the processor."""
+        return Probe((Device("cpu", platform.processor() or platform.machine() or "CPU", _memory(), rank=1.0),))
+
+    def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
+        """Take the weights as they are stored; they are converted when a program is built."""
+        from ollamax_backend_cpu.weights import Weights
+
+        self._weights = Weights(weights, progress)
+
+    def build(self, graph: Graph) -> Program:
+        """A list of kernels."""
+        from ollamax_backend_cpu.program import CPUProgram
+
+        return CPUProgram(graph, self._weights, self._states)
+
+    def copy_rows(self, source: int, target: int, rows: Array) -> None:
+        """Copy cells from one slot to another, in every state."""
+        self._states.copy_rows(source, target, rows)
+
+    def read_state(self, name: str, slot: int) -> Array:
+        """A copy of one slot."""
+        import numpy as np
+
+        held = self._states.find(name).view[slot]
+        return np.array(held)
+
+    def write_state(self, name: str, slot: int, value: Array) -> None:
+        """Replace one slot."""
+        view = self._states.find(name).view
+        if value.shape != view[slot].shape:
+            raise BackendError(f"backend cpu: state {name!r} takes {view[slot].shape} per slot, not {value.shape}")
+        view[slot] = value
+
+    def close(self) -> None:
+        """Release weights and states, and lift the thread limit."""
+        from ollamax_backend_cpu.states import States
+        from ollamax_backend_cpu.weights import Weights
+
+        self._weights, self._states = Weights({}), States()
+        if self._limits is not None:
+            self._limits.restore_original_limits()
+            self._limits = None
+
+
+def _memory() -> int | None:
+    """Bytes of main memory, where the platform tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None

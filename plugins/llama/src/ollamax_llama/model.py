@@ -1,0 +1,133 @@
+"""The llama model (Touvron et al. 2023): pre-norm blocks of grouped-query attention and SwiGLU."""
+
+from __future__ import annotations
+
+from ollamax.arch import Architecture, Batch
+from ollamax.errors import ArchitectureError
+from ollamax.gguf import Metadata
+from ollamax.kvcache import CausalCache
+from ollamax.ml import Tensor, nn
+
+
+class Config:
+    """Hyper-parameters, by their GGUF keys; sizes are counts of elements."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        def size(key: str, default: int | None = None) -> int:
+            name = f"llama.{key}"
+            return metadata.integer(name, minimum=1) if default is None else metadata.integer(name, default, minimum=1)
+
+        self.blocks = size("block_count")
+        self.dim = size("embedding_length")
+        self.ffn = size("feed_forward_length")
+        self.heads = size("attention.head_count")
+        self.kv_heads = size("attention.head_count_kv", self.heads)
+        self.head_dim = size("attention.key_length", self.dim // self.heads)
+        self.value_dim = size("attention.value_length", self.head_dim)
+        self.eps = metadata.number("llama.attention.layer_norm_rms_epsilon", minimum=0.0)
+        if self.heads % self.kv_heads:
+            raise ArchitectureError(
+                f"{metadata.origin}: {self.heads} query heads do not divide into {self.kv_heads} key heads; "
+                "llama.attention.head_count must be a multiple of llama.attention.head_count_kv"
+            )
+        self.rope = nn.Rope(
+            base=metadata.number("llama.rope.freq_base", 10000.0, minimum=1.0),
+            dims=size("rope.dimension_count", self.head_dim),
+            pairing="interleaved",
+            scale=_rope_scale(metadata),
+        )
+        if self.rope.dims % 2 or self.rope.dims > self.head_dim:
+            raise ArchitectureError(
+                f"{metadata.origin}: llama.rope.dimension_count is {self.rope.dims}, "
+                f"expected an even number up to the head size {self.head_dim}"
+            )
+
+
+def _rope_scale(metadata: Metadata) -> float:
+    kind = metadata.string("llama.rope.scaling.type", "none")
+    if kind == "none":
+        return 1.0
+    if kind == "linear":
+        return 1.0 / metadata.number("llama.rope.scaling.factor", minimum=1e-6)
+    raise ArchitectureError(
+        f"{metadata.origin}: llama.rope.scaling.type is {kind!r}, expected none or linear; "
+        "llama3 scaling comes as the tensor rope_freqs.weight"
+    )
+
+
+class Block(nn.Module):
+    """One layer: ``x + attention(norm(x))``, then ``x + swiglu(norm(x))``."""
+
+    def __init__(self, config: Config) -> None:
+        self.attn_norm, self.ffn_norm = nn.RMSNorm(config.eps), nn.RMSNorm(config.eps)
+        self.attn_q, self.attn_k, self.attn_v, self.attn_output = (nn.Linear() for _ in range(4))
+        self.ffn_gate, self.ffn_up, self.ffn_down = (nn.Linear() for _ in range(3))
+
+
+class Llama(Architecture):
+    """LlamaForCausalLM and its GGUF dialect, in which the rows of q and k are ordered for interleaved pairs."""
+
+    name = "llama"
+
+    def __init__(self, config: Metadata) -> None:
+        self.config = Config(config)
+        self.token_embd = nn.Embedding()
+        self.blk = [Block(self.config) for _ in range(self.config.blocks)]
+        self.output_norm = nn.RMSNorm(self.config.eps)
+        self.output = nn.Linear(alt="token_embd")
+        self.rope_freqs = nn.Weight(optional=True)
+
+    def cache(self, slots: int, cells: int) -> CausalCache:
+        """Keys and values of every layer."""
+        c = self.config
+        return CausalCache(c.blocks, c.kv_heads, c.head_dim, c.value_dim, slots, cells)
+
+    def forward(self, batch: Batch, cache: CausalCache) -> Tensor:
+        """Logits ``(N, R, vocabulary)``."""
+        mask = cache.mask(batch.positions)
+        x = self.token_embd(batch.tokens)
+        for layer, block in enumerate(self.blk):
+            x = x + self._attend(layer, block, block.attn_norm(x), batch, cache, mask)
+            hidden = block.ffn_norm(x)
+            x = x + block.ffn_down(nn.silu_mul(block.ffn_gate(hidden), block.ffn_up(hidden)))
+        return self.output(self.output_norm(batch.select(x)))
+
+    def _attend(self, layer: int, block: Block, x: Tensor, batch: Batch, cache: CausalCache, mask: Tensor) -> Tensor:
+        c, factors = self.config, self.rope_freqs.tensor
+        q = c.rope(block.attn_q(x).split_heads(c.heads, c.head_dim), batch.positions, factors)
+        k = c.rope(block.attn_k(x).split_heads(c.kv_heads, c.head_dim), batch.positions, factors)
+        v = block.attn_v(x).split_heads(c.kv_heads, c.value_dim)
+        keys, values = cache.put(layer, k, v)
+        return block.attn_output(nn.attention(q, keys, values, mask).merge_heads())
+
+    def shift(self, layer: int, key: Tensor, delta: Tensor) -> Tensor:
+        """Turn cached keys on by ``delta`` positions."""
+        del layer  # every layer turns alike
+        return self.config.rope(key, delta, self.rope_freqs.tensor)
+
+    def tensor_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """What the hyper-parameters say of the tensors."""
+        c = self.config
+        q, k, v = c.heads * c.head_dim, c.kv_heads * c.head_dim, c.kv_heads * c.value_dim
+        return {
+            "token_embd.weight": (None, c.dim),
+            "output.weight": (None, c.dim),
+            "output_norm.weight": (c.dim,),
+            "rope_freqs.weight": (c.rope.dims // 2,),
+            "blk.*.attn_norm.weight": (c.dim,),
+            "blk.*.ffn_norm.weight": (c.dim,),
+            "blk.*.attn_q.weight": (q, c.dim),
+            "blk.*.attn_k.weight": (k, c.dim),
+            "blk.*.attn_v.weight": (v, c.dim),
+            "blk.*.attn_output.weight": (c.dim, c.heads * c.value_dim),
+            "blk.*.ffn_gate.weight": (c.ffn, c.dim),
+            "blk.*.ffn_up.weight": (c.ffn, c.dim),
+            "blk.*.ffn_down.weight": (c.dim, c.ffn),
+            "blk.*.attn_q.bias": (q,),
+            "blk.*.attn_k.bias": (k,),
+            "blk.*.attn_v.bias": (v,),
+            "blk.*.attn_output.bias": (c.dim,),
+            "blk.*.ffn_gate.bias": (c.ffn,),
+            "blk.*.ffn_up.bias": (c.ffn,),
+            "blk.*.ffn_down.bias": (c.dim,),
+        }
