@@ -1,0 +1,50 @@
+"""Opens whatever holds a model: a .gguf file, or a Hugging Face directory seen through its converter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ollamax.errors import ModelNotFoundError
+from ollamax.plugins import Registry
+from ollamax.tokenizer.base import PreTokenizer
+from ollamax.types import TensorSource
+
+if TYPE_CHECKING:
+    from ollamax.convert.conversion import Conversion
+
+
+def open_source(path: Path, registry: Registry) -> TensorSource:
+    """The model at ``path``, open; nothing is written. The caller closes it.
+
+    Raises ModelNotFoundError where there is no such path, GGUFError or CheckpointError for a file or directory that
+    breaks its format, ConversionError for a checkpoint that no converter can read, and TokenizerError.
+    """
+    if path.is_dir():
+        return open_checkpoint(path, registry)
+    if not path.exists():
+        raise ModelNotFoundError(f"{path}: no such file or directory")
+    from ollamax.gguf import open_gguf
+
+    return open_gguf(path)
+
+
+def open_checkpoint(directory: Path, registry: Registry) -> Conversion:
+    """The Hugging Face directory as GGUF metadata and tensors; raises as ``open_source`` does."""
+    from ollamax.convert.checkpoint import Checkpoint
+    from ollamax.convert.conversion import Conversion
+    from ollamax.tokenizer.huggingface import tokenizer_metadata
+
+    checkpoint = Checkpoint(directory)
+    try:
+        converter = registry.converter_for(checkpoint.architecture)(checkpoint.config)
+        vocab = converter.config.size("vocab_size")
+        return Conversion(checkpoint, converter, tokenizer_metadata(directory, _pre_tokenizers(registry), vocab))
+    except BaseException:
+        checkpoint.close()
+        raise
+
+
+def _pre_tokenizers(registry: Registry) -> dict[str, type[PreTokenizer]]:
+    found = [kind for kind in registry.tokenizers if issubclass(kind, PreTokenizer)]
+    return {name: kind for kind in found for name in kind.names}
