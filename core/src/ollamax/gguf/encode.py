@@ -33,7 +33,7 @@ def encode_value(value: object) -> bytes:
         return _kind(ValueType.ARRAY) + _encode_list(value, 1)
     if isinstance(value, np.ndarray):
         return _kind(ValueType.ARRAY) + _encode_array(value)
-    scalar = typed(value)
+    scalar = _typed(value)
     kind = _type_of(scalar.dtype)
     return _kind(kind) + np.array(scalar, STORAGE[kind]).tobytes()
 
@@ -49,7 +49,7 @@ def _type_of(dtype: np.dtype[Any]) -> ValueType:
     return kind
 
 
-def typed(value: object) -> np.generic:
+def _typed(value: object) -> np.generic:
     """A scalar with the type in which it is stored."""
     if isinstance(value, np.generic):
         return value

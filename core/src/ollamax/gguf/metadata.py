@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, TypeVar, overload
@@ -112,10 +112,14 @@ class Metadata:
         value = self.values[key]
         if not _is_number(value, Real):
             raise self._mismatch(key, "a number")
-        if not abs(value) <= sys.float_info.max:  # also for NaN, and for an int that no float can hold
+        try:
+            result = float(value)
+        except OverflowError:  # an integer beyond every float
+            result = math.inf
+        if not math.isfinite(result):
             raise self._error(key, f"a finite number was expected, not {shown(str(value))}")
-        self._check_range(key, float(value), minimum, maximum)
-        return float(value)
+        self._check_range(key, result, minimum, maximum)
+        return result
 
     @overload
     def strings(self, key: str) -> list[str]: ...

@@ -124,7 +124,7 @@ def _read_version(cursor: Cursor) -> int:
     version = cursor.u32("header", "the version")
     if version in VERSIONS:
         return version
-    if version & 0xFFFF == 0:
+    if version and version & 0xFFFF == 0:
         problem = "the file is big-endian; only little-endian files are supported, so convert it again"
     elif version == 1:
         problem = "GGUF version 1 is obsolete; convert the model again"

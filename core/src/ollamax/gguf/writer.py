@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ollamax.errors import GGUFError
-from ollamax.gguf.alignment import ALIGNMENT_KEY, alignment_of
+from ollamax.gguf.alignment import ALIGNMENT_KEY, DEFAULT_ALIGNMENT, alignment_of
 from ollamax.gguf.cursor import HEADER_LIMIT
-from ollamax.gguf.encode import encode_string, encode_value, typed
+from ollamax.gguf.encode import encode_string, encode_value
 from ollamax.gguf.signature import MAGIC
 from ollamax.gguf.tensor_table import MAX_DIMENSIONS, MAX_NAME_BYTES, shown
 from ollamax.types import TensorInfo
@@ -107,9 +107,11 @@ def _checked(array: npt.NDArray[np.uint8], info: TensorInfo, origin: object) -> 
 
 
 def _alignment(metadata: Mapping[str, Any], origin: object) -> int:
-    chosen = {key: value for key, value in metadata.items() if key == ALIGNMENT_KEY}
+    value = metadata.get(ALIGNMENT_KEY, DEFAULT_ALIGNMENT)
+    if type(value) is int and 0 <= value < 1 << 32:
+        value = np.uint32(value)  # the type that it will be written with
     try:
-        return alignment_of({key: typed(value) for key, value in chosen.items()})
+        return alignment_of({ALIGNMENT_KEY: value})
     except ValueError as error:
         raise GGUFError(origin, str(error), f"key {ALIGNMENT_KEY!r}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from ollamax.types import DType
 __all__ = ["DType", "can_quantize", "dequantize", "quantize"]
 
 # Plain types, little-endian as in the file.
-_PLAIN = {
+_PLAIN: dict[DType, np.dtype[Any]] = {
     DType.F32: np.dtype("<f4"),
     DType.F16: np.dtype("<f2"),
     DType.F64: np.dtype("<f8"),
