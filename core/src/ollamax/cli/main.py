@@ -81,7 +81,7 @@ def _report(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "ollamax"
-        print_error(f"{error.format_message()} Try '{command} --help'.")
+        print_error(f"{error.format_message().rstrip('.')}; try '{command} --help'")
         return error.exit_code
     if isinstance(error, click.ClickException):
         print_error(error.format_message())

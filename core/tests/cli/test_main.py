@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import errno
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+
+from ollamax import __version__
+from ollamax.cli import command_table
+from ollamax.cli import main as main_module
+from ollamax.cli.command_table import COMMANDS, Entry
+from ollamax.cli.main import main
+from ollamax.errors import NameInvalidError, StoreError
+
+Install = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture(autouse=True)
+def no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main_module._Group, "_plugin_commands", lambda _self: {})
+    monkeypatch.delenv("OLLAMAX_DEBUG", raising=False)
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Puts a function into the table as the command ``probe``."""
+
+    def put(function: Callable[[], object]) -> None:
+        monkeypatch.setattr(main_module, "probe", click.command("probe")(function), raising=False)
+        monkeypatch.setitem(COMMANDS, "probe", Entry("ollamax.cli.main:probe", "Probe."))
+
+    return put
+
+
+def raising(error: BaseException) -> Callable[[], object]:
+    def function() -> None:
+        raise error
+
+    return function
+
+
+def test_help_lists_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr()
+    assert all(f"  {name} " in shown.out and entry.help in shown.out for name, entry in COMMANDS.items())
+    assert shown.err == ""
+
+
+def test_without_arguments_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "Commands:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flag", ["-v", "--version"])
+def test_version(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([flag]) == 0
+    assert capsys.readouterr().out == f"ollamax version is {__version__}\n"
+
+
+def test_help_survives_a_missing_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(COMMANDS, "later", Entry("ollamax.cli.later:later", "Comes later."))
+    assert main(["--help"]) == 0
+    assert "Comes later." in capsys.readouterr().out
+    assert main(["later"]) == 1
+    assert "internal error: ModuleNotFoundError" in capsys.readouterr().err
+
+
+def test_aliases_stand_for_commands_of_the_table() -> None:
+    assert set(command_table.ALIASES.values()) <= COMMANDS.keys()
+    assert set(command_table.ALIASES) | set(COMMANDS) == command_table.CORE_NAMES
+
+
+def test_alias_runs_its_command(
+    install: Install, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(lambda: print("ran"))
+    monkeypatch.setitem(command_table.ALIASES, "p", "probe")
+    assert main(["p"]) == 0
+    assert capsys.readouterr().out == "ran\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (StoreError("store: locked\nby another"), 1, "store: locked by another"),
+        (NameInvalidError("'..' is no name"), 2, "'..' is no name"),
+        (click.ClickException("no"), 1, "no"),
+        (click.BadParameter("too large"), 2, "Invalid value: too large; try 'ollamax probe --help'"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "blob"), 1, "No space left on device: blob"),
+        (
+            ValueError("\x1b[31mred\nline"),
+            1,
+            "internal error: ValueError: [31mred line; set OLLAMAX_DEBUG=1 for the traceback",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_is_one_line(
+    error: Exception, status: int, message: str, install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(raising(error))
+    assert main(["probe"]) == status
+    shown = capsys.readouterr()
+    assert shown.err == f"Error: {message}\n"
+    assert shown.out == ""
+
+
+def test_traceback_when_debugging(
+    install: Install, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OLLAMAX_DEBUG", "1")
+    install(raising(StoreError("store: locked")))
+    assert main(["probe"]) == 1
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert shown.endswith("Error: store: locked\n")
+
+
+def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sing"]) == 2
+    assert capsys.readouterr().err == "Error: No such command 'sing'; try 'ollamax --help'\n"
+
+
+def test_unknown_option_of_a_command(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install(lambda: None)
+    assert main(["probe", "--loud"]) == 2
+    assert capsys.readouterr().err == "Error: No such option '--loud'; try 'ollamax probe --help'\n"
+
+
+def test_ctrl_c_is_quiet(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install(raising(KeyboardInterrupt()))
+    assert main(["probe"]) == 130
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.strip()) == ("", "")
+
+
+def ask() -> None:
+    click.prompt("name")
+
+
+def test_end_of_input_at_a_prompt(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    install(ask)
+    assert main(["probe"]) == 1
+
+
+def test_what_a_command_returns_is_no_status(install: Install) -> None:
+    install(lambda: 7)
+    assert main(["probe"]) == 0
+
+
+def leave() -> None:
+    click.get_current_context().exit(3)
+
+
+def test_a_command_chooses_its_status(install: Install) -> None:
+    install(leave)
+    assert main(["probe"]) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes break differently on Windows")
+@pytest.mark.parametrize("lines", [1, 100_000], ids=["at the last flush", "while printing"])
+def test_reader_that_goes_away(lines: int) -> None:
+    code = (
+        "import sys, click; from ollamax.cli import main as m; from ollamax.cli.command_table import COMMANDS, Entry\n"
+        f"m.probe = click.command('probe')(lambda: [print('line') for _ in range({lines})] and None)\n"
+        "COMMANDS['probe'] = Entry('ollamax.cli.main:probe', '')\n"
+        "sys.exit(m.main(['probe']))"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run([sys.executable, "-c", code], check=False, stdout=write, stderr=subprocess.PIPE)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
