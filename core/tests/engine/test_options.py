@@ -177,4 +177,4 @@ def test_scopes_keep_load_and_generation_apart():
 
 
 def test_flags_are_the_names_with_dashes():
-    assert lookup("max_tokens").flag == "--num-predict"
+    assert lookup("max_tokens").flags == ("--num-predict", "--max-tokens")

@@ -40,9 +40,9 @@ class Option:
     scope: Scope = "generate"
 
     @property
-    def flag(self) -> str:
-        """The command line's spelling, such as ``--num-predict``."""
-        return "--" + self.name.replace("_", "-")
+    def flags(self) -> tuple[str, ...]:
+        """The command line's spellings, such as ``--num-predict``; those of aliases come last."""
+        return tuple("--" + name.replace("_", "-") for name in (self.name, *self.aliases))
 
     @property
     def expected(self) -> str:

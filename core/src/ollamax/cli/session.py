@@ -1,0 +1,101 @@
+"""A conversation: the model, what was said, and the settings that the user may change on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ollamax.cli.printer import Printer
+from ollamax.engine.options import TABLE
+from ollamax.errors import OllamaxError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from ollamax.engine.chunk import Chunk, Stats
+    from ollamax.engine.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: the text that was printed, whether Ctrl-C cut it short, and times if it ended by
+    itself.
+    """
+
+    text: str
+    interrupted: bool
+    stats: Stats | None
+
+
+@dataclass(slots=True)
+class Session:
+    """Owns the model that ``open_model`` loads with the options that are fixed at loading.
+
+    ``options`` are those of each generation. Use it as a context manager.
+    """
+
+    open_model: Callable[[Mapping[str, Any]], Model]
+    load_options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    system: str | None = None
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    model: Model = field(init=False)
+
+    def __enter__(self) -> Session:
+        self.model = self.open_model(self.load_options)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.model.close()
+
+    def ask(self, text: str, printer: Printer, images: Sequence[str] = ()) -> Answer:
+        """Add the user's message, print the answer as it comes, and remember both.
+
+        After Ctrl-C the part that was printed is remembered; if there was none, or the model fails, the
+        user's message is forgotten too.
+        """
+        message: dict[str, Any] = {"role": "user", "content": text}
+        if images:
+            message["images"] = list(images)
+        asked = [*self.messages, message]
+        # An empty system message is one too: it takes the place of the model's own.
+        system = [] if self.system is None else [{"role": "system", "content": self.system}]
+        answer = print_answer(self.model.chat([*system, *asked], stream=True, **self.options), printer)
+        if answer.text or not answer.interrupted:
+            self.messages = [*asked, {"role": "assistant", "content": answer.text}]
+        return answer
+
+    def set_option(self, name: str, value: Any) -> None:
+        """Change an option from its own type's ``value``; the model is loaded again where that is needed.
+
+        If the model cannot be loaded with the new value, it is loaded as before and the error raised.
+        """
+        if TABLE[name].scope == "generate":
+            self.options[name] = value
+            return
+        self.model.close()
+        try:
+            self.model = self.open_model({**self.load_options, name: value})
+        except OllamaxError:
+            self.model = self.open_model(self.load_options)
+            raise
+        self.load_options[name] = value
+
+
+def print_answer(chunks: Generator[Chunk], printer: Printer) -> Answer:
+    """Print ``chunks`` as they come, until the end or Ctrl-C."""
+    parts: list[str] = []
+    stats, interrupted = None, False
+    try:
+        with closing(chunks):
+            for chunk in chunks:
+                parts.append(chunk.text)
+                printer.write(chunk.text)
+                stats = chunk.stats
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        printer.finish()
+    return Answer("".join(parts), interrupted, stats)
