@@ -39,12 +39,8 @@ def open_checkpoint(directory: Path, registry: Registry) -> Conversion:
     try:
         converter = registry.converter_for(checkpoint.architecture)(checkpoint.config)
         vocab = converter.config.size("vocab_size")
-        return Conversion(checkpoint, converter, tokenizer_metadata(directory, _pre_tokenizers(registry), vocab))
+        pre_tokenizers = [kind for kind in registry.tokenizers if issubclass(kind, PreTokenizer)]
+        return Conversion(checkpoint, converter, tokenizer_metadata(directory, pre_tokenizers, vocab))
     except BaseException:
         checkpoint.close()
         raise
-
-
-def _pre_tokenizers(registry: Registry) -> dict[str, type[PreTokenizer]]:
-    found = [kind for kind in registry.tokenizers if issubclass(kind, PreTokenizer)]
-    return {name: kind for kind in found for name in kind.names}
