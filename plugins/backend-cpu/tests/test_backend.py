@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from ollamax.backend import BackendOptions, Program
+from ollamax.backend import BackendOptions, Program, Weight
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind
 from ollamax.ml.tensor import graph_input, state, state_read, state_write, weight
+from ollamax.types import DType
 from ollamax_backend_cpu.backend import CPU
 
 
@@ -86,7 +87,17 @@ def blas_threads() -> set[int]:
 
 def test_threads_option_limits_blas_until_close() -> None:
     before = blas_threads()
-    backend = CPU(BackendOptions(threads=1))
+    backend = CPU(BackendOptions(threads=3))
+    backend.load({})
+    assert blas_threads() == {3}
+    backend.close()
+    assert blas_threads() == before
+
+
+def test_a_small_model_runs_on_one_thread() -> None:
+    before = blas_threads()
+    backend = CPU()
+    backend.load({"w": Weight("w", DType.F32, (2, 2), np.zeros(16, np.uint8), mapped=False)})
     assert blas_threads() == {1}
     backend.close()
     assert blas_threads() == before

@@ -116,6 +116,10 @@ class Backend(ABC):
     def probe(cls) -> Probe:
         """The devices here, or why there are none; must not raise, and loads heavy libraries only now."""
 
+    def check(self, graph: Graph) -> None:
+        """Raise GraphError unless this backend can run ``graph``; asked before any weight is loaded."""
+        lower(graph, self.ops, f"backend {self.name}")
+
     @abstractmethod
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
         """Take the weights; ``progress`` is called with the number of bytes done."""

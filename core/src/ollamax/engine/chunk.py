@@ -41,11 +41,13 @@ class Chunk:
     ``text`` may be empty (a character or a stop text is still incomplete). ``token`` is the id that was
     drawn; None where text is only flushed. The last chunk has ``done`` set, with ``done_reason``: "stop"
     (end token or stop text), "length" (num_predict reached, or the context is full), "load" (nothing to
-    generate) or "cancelled"; and ``stats``.
+    generate) or "cancelled"; and ``stats``. ``notice`` is something that the user should know, such as
+    messages that were left out.
     """
 
     text: str
     token: int | None = None
     done: bool = False
     done_reason: DoneReason | None = None
+    notice: str | None = None
     stats: Stats | None = None

@@ -79,7 +79,8 @@ class Attention:
             scores += form.added[:, None, None, part]
         total = _exponents(scores, sinks)
         mixed = scores.reshape(n, groups, spread * t, -1) @ v.transpose(0, 2, 1, 3)
-        mixed = mixed.reshape(n, groups, spread, t, -1) / total
+        mixed = mixed.reshape(n, groups, spread, t, -1)
+        mixed /= total
         return mixed.transpose(0, 3, 1, 2, 4).reshape(n, t, heads, -1)
 
 

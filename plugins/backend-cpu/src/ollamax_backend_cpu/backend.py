@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -26,16 +27,13 @@ class CPU(Backend):
     ops = frozenset(Op) - LEAVES
 
     def __init__(self, options: BackendOptions | None = None) -> None:
-        from threadpoolctl import threadpool_limits
-
         from ollamax_backend_cpu.states import States
         from ollamax_backend_cpu.weights import Weights
 
         super().__init__(options)
         self._weights = Weights({})
         self._states = States()
-        # NumPy's BLAS has one thread pool per process: the limit holds until close().
-        self._limits = threadpool_limits(self.options.threads, "blas") if self.options.threads else None
+        self._limits: Any = None
 
     @classmethod
     def probe(cls) -> Probe:
@@ -44,7 +42,15 @@ class CPU(Backend):
 
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
         """Take the weights as they are stored; they are converted when a program is built."""
+        from threadpoolctl import threadpool_limits
+
         from ollamax_backend_cpu.weights import Weights
+
+        largest = max((math.prod(weight.shape) for weight in weights.values()), default=0)
+        threads = self.options.threads or (1 if largest < _WORTH_THREADS else None)
+        if threads is not None and self._limits is None:
+            # NumPy's BLAS has one thread pool per process: the limit holds until close().
+            self._limits = threadpool_limits(threads, "blas")
 
         self._weights = Weights(weights, progress)
 
@@ -81,6 +87,10 @@ class CPU(Backend):
         if self._limits is not None:
             self._limits.restore_original_limits()
             self._limits = None
+
+
+_WORTH_THREADS = 4 * 2**20
+"""Elements of the largest weight below which handing over to a second thread costs more than it saves."""
 
 
 def _memory() -> int | None:

@@ -1,0 +1,125 @@
+"""Loading: from a name to a model that runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ollamax.arch.binding import bind
+from ollamax.arch.trace import trace
+from ollamax.backend import Backend, BackendOptions, Weight
+from ollamax.engine.model import Model, Parts
+from ollamax.engine.options import Options
+from ollamax.engine.resolve import resolve
+from ollamax.engine.runner import Runner
+from ollamax.engine.source import open_source
+from ollamax.errors import OptionError
+from ollamax.gguf import Metadata
+from ollamax.plugins import Registry, get_registry
+from ollamax.template import choose_template
+from ollamax.tokenizer.registry import build_tokenizer
+from ollamax.types import TensorSource
+
+if TYPE_CHECKING:
+    from ollamax.tokenizer.base import Tokenizer
+
+Progress = Callable[[int, int], None]
+
+_DEFAULT_CONTEXT = 4096
+
+
+def load(
+    name: str | PathLike[str],
+    *,
+    backend: str = "auto",
+    template: str | None = None,
+    parallel: int = 1,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Model:
+    """Load a model: a name in the store or of a bundled model, a .gguf file, or a Hugging Face directory.
+
+    ``backend`` is a backend's name, or "auto" for the fastest here. ``template`` (Go syntax) replaces the model's
+    own. ``parallel`` is the number of sequences that the cache holds. ``options`` are those of Modelfiles, such as
+    ``num_ctx`` (or its alias ``context_length``); they become the defaults of every generation. ``progress`` is
+    called with the bytes done and the bytes in all. Raises an OllamaxError that says what is wrong.
+    """
+    began = time.perf_counter()
+    registry = get_registry()
+    found = resolve(str(name))
+    chosen = Options().merge(found.modelfile.parameters).merge(options)
+    if parallel < 1:
+        raise OptionError(f"parallel is {parallel}, expected at least 1")
+    engine_class = registry.backend(backend)
+    with ExitStack() as cleanup:
+        source = open_source(found.path, registry)
+        cleanup.callback(source.close)
+        tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
+        prompt_template = choose_template(
+            template if template is not None else found.modelfile.template, source.metadata
+        )
+        engine = engine_class(BackendOptions(threads=chosen.num_thread or None))
+        cleanup.callback(engine.close)
+        runner = _runner(found.path, source, tokenizer, registry, engine, chosen, parallel, progress)
+        cleanup.pop_all()
+    return Model(
+        Parts(
+            name=found.name,
+            source=source,
+            modelfile=found.modelfile,
+            tokenizer=tokenizer,
+            template=prompt_template,
+            backend=engine,
+            runner=runner,
+            options=chosen,
+            load_seconds=time.perf_counter() - began,
+        )
+    )
+
+
+def load_tokenizer(path: str | PathLike[str]) -> Tokenizer:
+    """The tokenizer of a .gguf file (with or without tensors), a Hugging Face directory, or a model by name."""
+    registry = get_registry()
+    source = open_source(resolve(str(path)).path, registry)
+    try:
+        return build_tokenizer(source.metadata, registry.tokenizers)
+    finally:
+        source.close()
+
+
+def _runner(
+    path: Path,
+    source: TensorSource,
+    tokenizer: Tokenizer,
+    registry: Registry,
+    engine: Backend,
+    options: Options,
+    parallel: int,
+    progress: Progress | None,
+) -> Runner:
+    """Bind, trace, load the weights and compile: whatever can be wrong with a file is found before weights load."""
+    config = Metadata(source.metadata, path)
+    model = registry.architecture(config.string("general.architecture"))(config)
+    bind(model, source.tensors, str(path))
+    cells = _context_length(config, options)
+    traced = trace(model, tokenizer.n_vocab, parallel, cells, str(path))
+    engine.check(traced.step)
+    total = sum(info.nbytes for info in source.tensors.values())
+    weights = {
+        name: Weight(name, info.dtype, info.shape, source.tensor_bytes(name), mapped=path.suffix == ".gguf")
+        for name, info in source.tensors.items()
+    }
+    engine.load(weights, None if progress is None else lambda done: progress(done, total))
+    return Runner(engine, traced, slots=parallel, cells=cells, batch=min(options.num_batch, cells))
+
+
+def _context_length(config: Metadata, options: Options) -> int:
+    architecture = config.string("general.architecture")
+    trained = config.integer(f"{architecture}.context_length", minimum=1)
+    if options.num_ctx > trained:
+        raise OptionError(f"num_ctx is {options.num_ctx}, but {config.origin} was trained for {trained} tokens at most")
+    return options.num_ctx or min(trained, _DEFAULT_CONTEXT)

@@ -1,0 +1,176 @@
+"""A loaded model: the library's front door."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
+
+from ollamax.backend import Backend
+from ollamax.engine.chat import ChatMessage, Reply, collect, fit, read_messages
+from ollamax.engine.chunk import Chunk
+from ollamax.engine.generate import Generation
+from ollamax.engine.options import Options
+from ollamax.engine.runner import Logits, Runner
+from ollamax.engine.sequence import Sequence as Held
+from ollamax.errors import OptionError
+from ollamax.modelfile import Modelfile
+from ollamax.template import Template
+from ollamax.tokenizer.base import Tokenizer
+from ollamax.types import Message, TensorSource
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Ids = Sequence[int] | npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a model is made of; :func:`ollamax.engine.load.load` puts them together."""
+
+    name: str
+    source: TensorSource
+    modelfile: Modelfile
+    tokenizer: Tokenizer
+    template: Template
+    backend: Backend
+    runner: Runner
+    options: Options
+    load_seconds: float
+
+
+class Model:
+    """Text in, text out. Made by :func:`ollamax.load`; close it, or use it as a context manager.
+
+    One thread uses a model at a time, and one generation runs at a time.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.name, self.tokenizer, self.template = parts.name, parts.tokenizer, parts.template
+        self.modelfile, self.backend, self.runner, self.options = (
+            parts.modelfile,
+            parts.backend,
+            parts.runner,
+            parts.options,
+        )
+        self.load_seconds = parts.load_seconds
+        self._source, self._held, self._closed = parts.source, Held(parts.runner), False
+        self._unreported_load = parts.load_seconds
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The file's GGUF keys and values."""
+        return self._source.metadata
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of context that this model was loaded with."""
+        return self._held.capacity
+
+    def logits(self, ids: Ids, images: Sequence[bytes] | None = None) -> Logits:
+        """Scores of every token after each of ``ids``: float32 ``(len(ids), n_vocab)``.
+
+        Raises ContextFullError when ``ids`` do not fit the context, and OptionError for images that the model
+        cannot see.
+        """
+        self._reject_images(images)
+        tokens = self._check_ids(ids)
+        self._held.clear()
+        try:
+            return self.runner.prefill(0, tokens, every=True)
+        finally:
+            self.runner.truncate(0)
+
+    def generate(
+        self, prompt: str | Ids, *, images: Sequence[bytes] | None = None, **options: Any
+    ) -> Generator[Chunk, None, None]:
+        """Continue ``prompt``, text or token ids, as it stands: no template is applied.
+
+        Yields pieces of text; the last has ``done`` set. Options are those of Modelfiles (``max_tokens`` is
+        num_predict). Raises OptionError for one that does not exist, and ContextFullError for a prompt that is too
+        long, before anything is computed.
+        """
+        self._reject_images(images)
+        ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else self._check_ids(prompt)
+        return self._run(ids or self._beginning(), options)
+
+    @overload
+    def chat(
+        self, messages: Sequence[ChatMessage | Message], *, stream: Literal[False] = False, **options: Any
+    ) -> Reply: ...
+    @overload
+    def chat(
+        self, messages: Sequence[ChatMessage | Message], *, stream: Literal[True], **options: Any
+    ) -> Generator[Chunk, None, None]: ...
+    def chat(
+        self, messages: Sequence[ChatMessage | Message], *, stream: bool = False, **options: Any
+    ) -> Reply | Generator[Chunk, None, None]:
+        """The assistant's next answer, whole, or piece by piece if ``stream``.
+
+        A message has a ``role``, ``content`` and perhaps ``images`` (paths or bytes). The oldest messages are left out
+        when all of them do not fit the context; a notice tells which. Raises OptionError, TemplateError, and
+        ContextFullError when the last message alone is too long.
+        """
+        turns = read_messages(messages)
+        self._reject_images([image for turn in turns for image in turn.images])
+        prompt = fit(self._prompt, [*self.modelfile.messages, *turns], self.context_length, self.tokenizer)
+        chunks = self._run(prompt.ids, options, notice=prompt.notice, stops=self.template.stops)
+        return chunks if stream else collect(chunks)
+
+    def close(self) -> None:
+        """Release the backend and the file; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self.runner.close()
+            self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(
+        self, ids: list[int], options: Mapping[str, Any], *, notice: str | None = None, stops: Sequence[str] = ()
+    ) -> Generator[Chunk, None, None]:
+        chosen = self.options.merge(options, scope="generate")
+        loading, self._unreported_load = self._unreported_load, 0.0
+        generation = Generation(self._held, self.tokenizer, ids, chosen, stops=stops, load_seconds=loading)
+        return _noticed(generation, notice)
+
+    def _prompt(self, messages: Sequence[Message]) -> list[int]:
+        text = self.template.render(messages, system=self.modelfile.system)
+        bos = self.tokenizer.bos
+        # Many templates write the beginning-of-text token themselves; it must not stand there twice.
+        written = bos is not None and text.startswith(self.tokenizer.token_text(bos))
+        return self.tokenizer.encode(text, add_bos=False if written else None) or self._beginning()
+
+    def _beginning(self) -> list[int]:
+        """The prompt of an empty text."""
+        for token in (self.tokenizer.bos, self.tokenizer.eos):
+            if token is not None:
+                return [token]
+        raise OptionError(f"the prompt is empty and {self.name} has no token to begin a text with; give a prompt")
+
+    def _check_ids(self, ids: Ids) -> list[int]:
+        tokens = [int(token) for token in ids]
+        for token in tokens:
+            if not 0 <= token < self.tokenizer.n_vocab:
+                raise OptionError(
+                    f"token id {token} is outside the vocabulary, expected 0 to {self.tokenizer.n_vocab - 1}"
+                )
+        return tokens
+
+    def _reject_images(self, images: Sequence[bytes] | None) -> None:
+        if images:
+            raise OptionError(f"{self.name} cannot see pictures: its architecture has no vision part; leave them out")
+
+
+def _noticed(generation: Generation, notice: str | None) -> Generator[Chunk, None, None]:
+    if notice is not None:
+        yield Chunk("", notice=notice)
+    yield from generation

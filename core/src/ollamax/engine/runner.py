@@ -1,0 +1,116 @@
+"""Steps of a loaded model: tokens in, logits out, with the cache's book kept beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ollamax.arch.trace import Traced
+from ollamax.backend import Backend
+from ollamax.errors import ContextFullError
+from ollamax.kvcache.cells import Cells
+
+Logits = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+
+
+class Runner:
+    """Runs steps on the slots of one loaded model.
+
+    The programs are compiled here, once; a step only fills in their inputs. ``batch`` is the most prompt tokens of
+    one step. ``computed`` counts the tokens that went through the model.
+    """
+
+    def __init__(self, backend: Backend, traced: Traced, *, slots: int, cells: int, batch: int) -> None:
+        self._backend, self._batch = backend, batch
+        self._step = backend.compile(traced.step)
+        self._shift = backend.compile(traced.shift)
+        self._vocabulary = int(traced.step.outputs["logits"].shape[-1])
+        self.cells = Cells(slots, cells)
+        self.computed = 0
+
+    def prefill(self, slot: int, tokens: Sequence[int], every: bool = False) -> Logits:
+        """Append ``tokens`` to a sequence; logits of the last one ``(1, n_vocab)``, or of all if ``every``.
+
+        Raises ContextFullError, before anything is computed, when they do not fit.
+        """
+        self._check_room(slot, len(tokens))
+        ids = np.asarray(tokens, np.int64)
+        parts: list[Logits] = []
+        for start in range(0, ids.size, self._batch):
+            chunk = ids[start : start + self._batch]
+            outputs = np.arange(chunk.size) if every else np.array([chunk.size - 1])
+            logits = self._run(np.array([slot]), chunk[None], outputs[None])[0]
+            parts = [*parts, logits] if every else [logits]
+        return np.concatenate(parts) if parts else np.empty((0, self._vocabulary), np.float32)
+
+    def decode(self, slots: Sequence[int], tokens: Sequence[int]) -> Logits:
+        """Append one token to each of several sequences in one step; logits ``(len(slots), n_vocab)``."""
+        for slot in slots:
+            self._check_room(slot, 1)
+        ids = np.asarray(tokens, np.int64)[:, None]
+        return np.asarray(self._run(np.asarray(slots, np.int64), ids, np.zeros_like(ids))[:, 0])
+
+    def truncate(self, slot: int, length: int = 0) -> None:
+        """Forget everything of a sequence from position ``length`` on."""
+        self.cells.remove(slot, length)
+
+    def slide(self, slot: int, keep: int, discard: int) -> None:
+        """Drop ``discard`` tokens after the first ``keep``, and move the rest down to close the gap."""
+        self.cells.remove(slot, keep, keep + discard)
+        change = self.cells.move(slot, keep + discard, -discard)
+        cells = self._extent(np.array([slot]))
+        inputs = {
+            "slots": np.array([slot]),
+            "rows": np.arange(cells)[None],
+            "delta": change[None, :cells],
+        }
+        self._shift.run(inputs, {"N": 1, "S": cells})
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Make ``target`` start with the first ``length`` tokens of ``source``, without computing them again."""
+        self._backend.copy_rows(source, target, self.cells.copy(source, target, length))
+
+    def close(self) -> None:
+        """Release the backend."""
+        self._backend.close()
+
+    def _check_room(self, slot: int, wanted: int) -> None:
+        held = self.cells.length(slot)
+        if held + wanted > self.cells.cells:
+            raise ContextFullError(
+                f"the context holds {self.cells.cells} tokens, {held} are in use and {wanted} more do not fit; "
+                "raise num_ctx or shorten the prompt"
+            )
+
+    def _run(self, slots: Ids, tokens: Ids, outputs: Ids) -> Logits:
+        starts = [self.cells.next_position(slot) for slot in slots.tolist()]
+        positions = np.asarray(starts)[:, None] + np.arange(tokens.shape[1])
+        try:
+            rows = [self.cells.place(slot, wanted) for slot, wanted in zip(slots.tolist(), positions, strict=True)]
+            cells = self._extent(slots)
+            inputs: dict[str, npt.NDArray[Any]] = {
+                "tokens": tokens,
+                "positions": positions,
+                "outputs": outputs,
+                "slots": slots,
+                "rows": np.stack(rows),
+                "key_positions": self.cells.positions[slots, :cells],
+            }
+            dims = {"N": tokens.shape[0], "T": tokens.shape[1], "R": outputs.shape[1], "S": cells}
+            logits = self._step.run(inputs, dims)["logits"]
+        except BaseException:
+            # An interrupted step leaves no token behind that was not computed.
+            for slot, start in zip(slots.tolist(), starts, strict=True):
+                self.cells.remove(slot, start)
+            raise
+        self.computed += tokens.size
+        return logits
+
+    def _extent(self, slots: Ids) -> int:
+        """How many cells a step looks at, in the steps that the backend wants."""
+        size = self._backend.dim_steps.get("S", 1)
+        return min(self.cells.cells, -(-self.cells.extent(slots) // size) * size)

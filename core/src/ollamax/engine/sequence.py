@@ -1,0 +1,71 @@
+"""One conversation in one slot: the tokens that its cache holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Tokens
+
+from ollamax.engine.runner import Logits, Runner
+from ollamax.errors import ContextFullError
+
+
+class Sequence:
+    """The tokens of a slot, in step with its cache.
+
+    After a slide the cache is no longer what the tokens alone would give, so nothing of it is reused.
+    """
+
+    def __init__(self, runner: Runner, slot: int = 0) -> None:
+        self._runner, self._slot = runner, slot
+        self._tokens: list[int] = []
+        self._slid = False
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    @property
+    def capacity(self) -> int:
+        """How many tokens the slot holds at most."""
+        return self._runner.cells.cells
+
+    def rewind(self, prompt: Tokens[int]) -> int:
+        """Keep only what the slot shares with the start of ``prompt``; returns how many tokens that is.
+
+        The prompt's last token is never kept: its logits are wanted.
+        """
+        self.clear(0 if self._slid else min(_common(self._tokens, prompt), len(prompt) - 1))
+        return len(self._tokens)
+
+    def extend(self, tokens: Tokens[int]) -> Logits:
+        """Append tokens; logits of the last one ``(n_vocab,)``."""
+        try:
+            logits = self._runner.prefill(self._slot, tokens)
+        except ContextFullError:
+            raise
+        except BaseException:
+            self.clear()
+            raise
+        self._tokens += tokens
+        last: Logits = logits[-1]
+        return last
+
+    def slide(self, keep: int) -> None:
+        """Drop half of the tokens after the first ``keep``, at least one."""
+        discard = max(1, (len(self._tokens) - keep) // 2)
+        self._runner.slide(self._slot, keep, discard)
+        del self._tokens[keep : keep + discard]
+        self._slid = True
+
+    def clear(self, length: int = 0) -> None:
+        """Forget everything after the first ``length`` tokens."""
+        self._runner.truncate(self._slot, length)
+        del self._tokens[length:]
+        self._slid = self._slid and length > 0
+
+
+def _common(a: Tokens[int], b: Tokens[int]) -> int:
+    count = 0
+    for one, other in zip(a, b, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
