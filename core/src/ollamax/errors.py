@@ -94,3 +94,12 @@ class ContextFullError(OllamaxError):
 
 class SampleError(OllamaxError):
     """Sampling cannot choose a token, as when every logit is NaN."""
+
+
+def one_line(text: str, longest: int = 2000) -> str:
+    """``text`` as a message is shown: on one line of bounded length, without control characters.
+
+    Files and plugins write into messages, and a terminal would obey what they write.
+    """
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= longest else line[: longest - 3] + "..."

@@ -7,15 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-_LONGEST = 2000
+from ollamax.errors import one_line
 
 
 def print_error(message: str) -> None:
     """``Error: message`` on stderr, on one line, whatever a file or a plugin wrote into it."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in message).split())
-    if len(line) > _LONGEST:
-        line = line[: _LONGEST - 3] + "..."
-    print(f"Error: {line}", file=sys.stderr)
+    print(f"Error: {one_line(message)}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

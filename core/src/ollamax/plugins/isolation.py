@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from ollamax import config
+from ollamax.errors import one_line
 from ollamax.plugins.candidate import Candidate, Status
 
 _LONGEST = 300
@@ -35,9 +36,9 @@ def isolated(candidate: Candidate, stage: str) -> Iterator[None]:
     except KeyboardInterrupt:
         raise
     except Unavailable as fault:
-        candidate.drop(Status.UNAVAILABLE, one_line(str(fault)))
+        candidate.drop(Status.UNAVAILABLE, one_line(str(fault), _LONGEST))
     except PluginFault as fault:
-        candidate.drop(Status.FAILED, one_line(str(fault)))
+        candidate.drop(Status.FAILED, one_line(str(fault), _LONGEST))
     except BaseException as error:
         if config.debug():
             traceback.print_exception(error)
@@ -61,15 +62,9 @@ def describe(error: BaseException) -> str:
         message = "(its message cannot be printed)"
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     if isinstance(error, SyntaxError):  # its message names file and line
-        return one_line(text)
+        return one_line(text, _LONGEST)
     frames = list(traceback.walk_tb(error.__traceback__))
     if not frames:
-        return one_line(text)
+        return one_line(text, _LONGEST)
     frame, line = frames[-1]
-    return f"{one_line(text)} ({Path(frame.f_code.co_filename).name}:{line})"
-
-
-def one_line(text: str) -> str:
-    """``text`` on one line of bounded length, without control characters that a terminal would obey."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
+    return f"{one_line(text, _LONGEST)} ({Path(frame.f_code.co_filename).name}:{line})"

@@ -77,8 +77,10 @@ class Manager:
         self.commands(reserved)
         registry = self.registry()
         for item in self._active():
-            for name in item.provides.get("backend", ()):
-                _probe(item, name, registry.backends[name])
+            # Only reported: a backend that cannot run here stays registered, and says why when it is asked for.
+            reasons = [_probe(item, name, registry.backends[name]) for name in item.provides.get("backend", ())]
+            item.reason = "; ".join(filter(None, reasons))
+            item.status = Status.UNAVAILABLE if item.reason else Status.OK
         return rows(self._candidates)
 
     def _active(self) -> Iterator[Candidate]:
@@ -121,15 +123,14 @@ class Manager:
             )
 
 
-def _probe(item: Candidate, name: str, backend: type[Backend]) -> None:
-    # Only a report: a backend that cannot run here stays registered, and says why when it is asked for.
+def _probe(item: Candidate, name: str, backend: type[Backend]) -> str:
+    """Why a backend cannot run here, or nothing."""
     trial = Candidate(item.distribution, item.version)
     with isolated(trial, "probe"):
         probe = backend.probe()
         if not probe.devices:
             raise Unavailable(probe.reason or "it found no device")
-    if trial.dropped:
-        item.status, item.reason = Status.UNAVAILABLE, f"backend {name!r}: {trial.reason}"
+    return f"backend {name!r}: {trial.reason}" if trial.dropped else ""
 
 
 @cache
