@@ -7,6 +7,7 @@ import pytest
 from ollamax.engine.chunk import Chunk, Stats
 from ollamax.errors import OptionError
 from ollamax.modelfile.modelfile import Modelfile
+from ollamax.template.go import GoTemplate
 
 STATS = Stats(1.5, 0.25, 12, 0.5, 3, 0.03)
 
@@ -18,6 +19,7 @@ class FakeModel:
         self.replies, self.load_options = list(replies), load_options
         self.calls, self.closed = [], False
         self.modelfile = Modelfile(from_="fake", parameters={"stop": ["a", "b"]}, system="Be brief.", template="T")
+        self.name, self.context_length, self.template = "fake", 64, GoTemplate("{{ .Prompt }}")
         self.metadata = {"general.architecture": "fake", "fake.context_length": 128}
         self.backend = types.SimpleNamespace(name="none")
 
@@ -35,7 +37,7 @@ class FakeModel:
             for part in reply:
                 if isinstance(part, BaseException):
                     raise part
-                yield Chunk(part)
+                yield part if isinstance(part, Chunk) else Chunk(part)
         else:
             for word in reply.split(" "):
                 yield Chunk(word if reply.startswith(word) else " " + word)
@@ -52,7 +54,7 @@ def fake(monkeypatch):
 
     loader = types.SimpleNamespace(models=[], replies=["Once upon a time."] * 5, requests=[], fail=None)
 
-    def load(name, *, backend="auto", template=None, **load_options):
+    def load(name, *, backend="auto", template=None, progress=None, **load_options):
         if loader.fail and load_options.get("num_ctx") == 7:
             raise OptionError("option num_ctx: too small for this model")
         loader.requests.append((name, backend, template))

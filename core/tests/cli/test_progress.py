@@ -31,6 +31,16 @@ def lines(total, steps, **options):
     return stream.getvalue().splitlines()
 
 
+def reached(steps):
+    """What is printed for ``steps`` of (seconds, bytes done, bytes in all)."""
+    stream, clock = io.StringIO(), Clock()
+    with progress("loading", stream=stream, clock=clock) as shown:
+        for seconds, done, total in steps:
+            clock.now += seconds
+            shown.reach(done, total)
+    return stream.getvalue().splitlines()
+
+
 def test_plain_lines_come_after_two_seconds_and_a_tenth_of_the_whole():
     steps = [(1.0, 10, "a"), (1.0, 10, "b"), (1.0, 10, "c"), (1.0, 10, ""), (0.5, 60, "e")]
     assert lines(100, steps) == [
@@ -51,9 +61,14 @@ def test_work_of_no_bytes_is_no_error():
     assert lines(0, [(3.0, 0, "")]) == ["converting: 0 % (0 B of 0 B)", "converting: 0 B in 3.0 s"]
 
 
-def test_nothing_is_printed_when_quiet_or_without_a_total():
+def test_nothing_is_printed_when_quiet():
     assert lines(100, [(5.0, 50, "a")], quiet=True) == []
-    assert lines(None, [(5.0, 50, "a")]) == []
+
+
+def test_a_total_that_is_learnt_on_the_way_is_shown_when_it_takes_long():
+    """As when a model is loaded: quick work says nothing, slow work as much as any other."""
+    assert reached([(0.5, 50, 100), (0.5, 100, 100)]) == []
+    assert reached([(2.0, 50, 100), (1.0, 100, 100)]) == ["loading: 50 % (50 B of 100 B)", "loading: 100 B in 3.0 s"]
 
 
 def test_a_failure_passes_through_without_a_last_line():
@@ -82,6 +97,17 @@ def test_a_terminal_shows_a_spinner_without_a_total(monkeypatch):
     with progress("loading demo", stream=stream):
         pass
     assert "loading demo" in stream.getvalue()
+    assert "MB" not in stream.getvalue()
+
+
+def test_a_terminal_shows_a_bar_once_the_total_is_known(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    stream = Terminal()
+    with progress("loading demo", stream=stream) as shown:
+        shown.reach(500_000, 2_000_000)
+        shown.reach(1_000_000, 2_000_000)
+    assert "1.0/2.0 MB" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
 
 
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch):

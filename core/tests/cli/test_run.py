@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from ollamax.cli.main import cli, main
 from ollamax.cli.run import run
+from ollamax.engine.chunk import Chunk
 from ollamax.engine.options import TABLE
 from ollamax.errors import BackendError, OllamaxError, UsageError
 
@@ -128,6 +129,13 @@ def test_verbose_prints_timings_on_stderr(fake):
         "eval duration:        30ms",
         "eval rate:            100.00 tokens/s",
     ]
+
+
+def test_a_notice_of_the_engine_is_a_warning_on_stderr(fake):
+    fake.replies[:] = [[Chunk("", notice="the oldest message was left out"), "Yes."]]
+    result = invoke("demo", "x")
+    assert result.stdout == "Yes.\n"
+    assert result.stderr == "Warning: the oldest message was left out\n"
 
 
 def test_ctrl_c_ends_the_line_and_the_program_with_130(fake):

@@ -7,7 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 # Plain output: a line needs this many seconds since the last one, and this share of the whole or a long
 # silence.
@@ -22,6 +25,9 @@ class Progress(Protocol):
     def update(self, amount: int, detail: str = "") -> None:
         """``amount`` more bytes are done; ``detail`` names what is being worked on, such as a tensor."""
 
+    def reach(self, done: int, total: int) -> None:
+        """``done`` of ``total`` bytes are done, for work that learns only on the way how much there is."""
+
 
 @contextmanager
 def progress(
@@ -34,10 +40,10 @@ def progress(
 ) -> Iterator[Progress]:
     """Show that ``label`` ("converting") is under way while the block runs.
 
-    ``total`` is the number of bytes to come, as reported by ``update``; None, where it is unknown, shows a
-    spinner. On a terminal that is a bar with rate and remaining time, which vanishes at the end. Elsewhere
-    it is a line about every two seconds at most, and for work with a total one line at the end; a spinner
-    prints nothing. ``quiet`` prints nothing at all. An exception passes through.
+    ``total`` is the number of bytes to come; None, while it is unknown, shows a spinner. On a terminal this is a
+    bar with rate and remaining time, which vanishes at the end. Elsewhere it is a line every two seconds at most,
+    and if there was such a line, or ``total`` was given, one at the end. ``quiet`` prints nothing. An exception
+    passes through.
     """
     stream = stream or sys.stderr
     if quiet:
@@ -45,8 +51,6 @@ def progress(
     elif stream.isatty() and os.environ.get("TERM") != "dumb":
         with _bar(label, total, stream) as bar:
             yield bar
-    elif total is None:
-        yield _Silent()
     else:
         lines = _Lines(label, total, stream, clock)
         yield lines
@@ -57,12 +61,16 @@ class _Silent:
     def update(self, amount: int, detail: str = "") -> None:
         """Show nothing."""
 
+    def reach(self, done: int, total: int) -> None:
+        """Show nothing."""
+
 
 class _Lines:
     """Plain lines such as ``converting: 40 % (1.2 GB of 3.0 GB), blk.7.ffn_up.weight``."""
 
-    def __init__(self, label: str, total: int, stream: TextIO, clock: Callable[[], float]) -> None:
-        self._label, self._total, self._stream, self._clock = label, total, stream, clock
+    def __init__(self, label: str, total: int | None, stream: TextIO, clock: Callable[[], float]) -> None:
+        self._label, self._total, self._stream, self._clock = label, total or 0, stream, clock
+        self._ends = total is not None
         self._start = self._last_time = clock()
         self._done = self._last_done = 0
 
@@ -74,47 +82,66 @@ class _Lines:
             share = min(100, 100 * self._done // max(self._total, 1))
             size = f"{format_size(self._done)} of {format_size(self._total)}"
             self._print(f"{share} % ({size})" + (f", {detail}" if detail else ""))
-            self._last_time, self._last_done = self._clock(), self._done
+            self._last_time, self._last_done, self._ends = self._clock(), self._done, True
+
+    def reach(self, done: int, total: int) -> None:
+        self._total = total
+        self.update(done - self._done)
 
     def finish(self) -> None:
-        """Say how much was done in what time."""
-        self._print(f"{format_size(self._done)} in {self._clock() - self._start:.1f} s")
+        """Say how much was done in what time, where that is worth a line."""
+        if self._ends:
+            self._print(f"{format_size(self._done)} in {self._clock() - self._start:.1f} s")
 
     def _print(self, text: str) -> None:
         print(f"{self._label}: {text}", file=self._stream, flush=True)
 
 
 class _Bar:
-    def __init__(self, advance: Callable[[int, str], None]) -> None:
-        self._advance = advance
+    def __init__(self, display: RichProgress, label: str, total: int | None) -> None:
+        self._display, self._sized = display, False
+        self._task = display.add_task(label, total=total, detail="")
+        if total is not None:
+            self._show_size()
 
     def update(self, amount: int, detail: str = "") -> None:
-        self._advance(amount, detail)
+        self._display.update(self._task, advance=amount, detail=detail)
+
+    def reach(self, done: int, total: int) -> None:
+        self._show_size()
+        self._display.update(self._task, completed=done, total=total)
+
+    def _show_size(self) -> None:
+        """Add the columns that mean something only when the total is known."""
+        if self._sized:
+            return
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            TaskProgressColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        sizes = (BarColumn(), TaskProgressColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        spinner, description, detail = self._display.columns
+        self._display.columns = (spinner, description, *sizes, detail)
+        self._sized = True
 
 
 @contextmanager
 def _bar(label: str, total: int | None, stream: TextIO) -> Iterator[_Bar]:
     # rich takes a tenth of a second to import; only a terminal needs it.
-    from rich import progress as rich_progress
     from rich.console import Console
-    from rich.markup import escape
+    from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    columns: list[rich_progress.ProgressColumn] = [
-        rich_progress.SpinnerColumn(),
-        rich_progress.TextColumn("{task.description}"),
-    ]
-    if total is not None:
-        columns += [
-            rich_progress.BarColumn(),
-            rich_progress.TaskProgressColumn(),
-            rich_progress.DownloadColumn(),
-            rich_progress.TransferSpeedColumn(),
-            rich_progress.TimeRemainingColumn(),
-        ]
-    columns.append(rich_progress.TextColumn("{task.fields[detail]}"))
-    with rich_progress.Progress(*columns, console=Console(file=stream), transient=True) as display:
-        task = display.add_task(escape(label), total=total, detail="")
-        yield _Bar(lambda amount, detail: display.update(task, advance=amount, detail=escape(detail)))
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.fields[detail]}", markup=False),
+    )
+    with Progress(*columns, console=Console(file=stream), transient=True) as display:
+        yield _Bar(display, label, total)
 
 
 def format_size(size: float) -> str:

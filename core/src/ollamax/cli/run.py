@@ -14,7 +14,7 @@ from ollamax.cli.option_flags import given_options, option_flags
 from ollamax.cli.printer import Printer
 from ollamax.cli.progress import progress
 from ollamax.cli.repl import converse
-from ollamax.cli.session import Session, print_answer
+from ollamax.cli.session import Answer, Session, print_answer
 from ollamax.cli.slash import Settings
 from ollamax.cli.timings import timing_lines
 from ollamax.engine.options import split
@@ -70,23 +70,26 @@ def run(
         raise UsageError("--image belongs to a prompt; give one")
 
     def open_model(load_options: Mapping[str, Any]) -> Model:
-        with progress(f"loading {model}"):
-            return ollamax.load(model, backend=backend, template=template, **load_options)
+        with progress(f"loading {model}") as shown:
+            return ollamax.load(model, backend=backend, template=template, progress=shown.reach, **load_options)
 
     settings = Settings(verbose=verbose, wrap=not nowordwrap)
     with Session(open_model, load_options, options, system) as session:
         if text is None:
             converse(session, settings, Terminal())
-            return
-        printer = Printer(sys.stdout, settings.wrap)
-        if raw:
-            answer = print_answer(session.model.generate(text, **options), printer)
-        else:
-            answer = session.ask(text, printer, images)
-    if verbose and answer.stats:
+        elif _answer(session, settings, text, images, raw).interrupted:
+            click.get_current_context().exit(130)
+
+
+def _answer(session: Session, settings: Settings, text: str, images: tuple[str, ...], raw: bool) -> Answer:
+    printer = Printer(sys.stdout, settings.wrap)
+    if raw:
+        answer = print_answer(session.model.generate(text, **session.options), printer)
+    else:
+        answer = session.ask(text, printer, images)
+    if settings.verbose and answer.stats:
         click.echo("\n".join(["", *timing_lines(answer.stats)]), err=True)
-    if answer.interrupted:
-        click.get_current_context().exit(130)
+    return answer
 
 
 def _prompt(words: tuple[str, ...]) -> str | None:

@@ -7,9 +7,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from ollamax.cli.printer import Printer
 from ollamax.engine.options import TABLE
-from ollamax.errors import OllamaxError
+from ollamax.errors import OllamaxError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -91,6 +93,8 @@ def print_answer(chunks: Generator[Chunk], printer: Printer) -> Answer:
     try:
         with closing(chunks):
             for chunk in chunks:
+                if chunk.notice is not None:
+                    click.echo(f"Warning: {one_line(chunk.notice)}", err=True)
                 parts.append(chunk.text)
                 printer.write(chunk.text)
                 stats = chunk.stats

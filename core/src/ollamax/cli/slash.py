@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import click
 
+from ollamax.cli.console import print_error
 from ollamax.cli.line_editor import LineReader, read_fenced
 from ollamax.cli.session import Session
 from ollamax.cli.slash_show import SHOW_HELP, show
@@ -66,7 +67,7 @@ class Commands:
         try:
             command(rest.strip())
         except OllamaxError as error:
-            click.echo(f"Error: {error}")
+            print_error(str(error))
 
     def _help(self, topic: str) -> None:
         topics = {"": HELP, "set": SET_HELP, "/set": SET_HELP, "show": SHOW_HELP, "/show": SHOW_HELP}
@@ -100,7 +101,7 @@ class Commands:
         try:
             words = shlex.split(text)
         except ValueError:  # a quote that does not end
-            click.echo("Error: /set parameter: a quote is not closed")
+            print_error("/set parameter: a quote is not closed")
             return
         if len(words) < 2:
             click.echo("Available Parameters:")
@@ -109,7 +110,7 @@ class Commands:
             return
         name, *values = words
         if lookup(name).kind != "texts" and len(values) > 1:
-            click.echo(f"Error: parameter {name} takes one value")
+            print_error(f"parameter {name} takes one value")
             return
         ((name, value),) = parse(parameters({name: values})).items()
         self._session.set_option(name, value)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import click
 
+from ollamax.cli.printer import Printer
 from ollamax.cli.session import Session
 
 SHOW_HELP = """\
@@ -24,7 +26,10 @@ def show(session: Session, topic: str) -> None:
     if not topic:
         click.echo(SHOW_HELP, nl=False)
     elif topic in _TOPICS:
-        click.echo(_TOPICS[topic](session))
+        # What a file says may hold control characters, which a printer keeps from the terminal.
+        printer = Printer(sys.stdout, wrap=False)
+        printer.write(_TOPICS[topic](session))
+        printer.finish()
     else:
         click.echo(f"Unknown command '/show {topic}'. Type /? show for help")
 
@@ -33,9 +38,10 @@ def _info(session: Session) -> str:
     metadata = session.model.metadata
     architecture = metadata["general.architecture"]
     rows = {
+        "model": session.model.name,
         "architecture": architecture,
-        "name": metadata.get("general.name"),
         "context length": metadata.get(f"{architecture}.context_length"),
+        "used of it": session.model.context_length,
         "embedding length": metadata.get(f"{architecture}.embedding_length"),
         "backend": session.model.backend.name,
     }
@@ -71,7 +77,7 @@ def _system(session: Session) -> str:
 
 
 def _template(session: Session) -> str:
-    return session.model.modelfile.template or "No prompt template was specified for this model."
+    return session.model.template.source or "No prompt template was specified for this model."
 
 
 _TOPICS: dict[str, Callable[[Session], str]] = {

@@ -98,15 +98,11 @@ class Sampler:
 
     def _check(self, logits: npt.NDArray[np.float32]) -> None:
         if logits.shape != (self._n_vocab,):
-            raise SampleError(
-                f"logits have shape {logits.shape}, but the vocabulary has {self._n_vocab} tokens"
-            )
+            raise SampleError(f"logits have shape {logits.shape}, but the vocabulary has {self._n_vocab} tokens")
         largest = float(logits.max())  # NaN if there is one anywhere
         if not np.isfinite(largest):
             problem = "every logit is -inf" if largest == -np.inf else f"a logit is {largest}"
-            raise SampleError(
-                f"cannot choose a token: {problem}; the model's weights or the backend are at fault"
-            )
+            raise SampleError(f"cannot choose a token: {problem}; the model's weights or the backend are at fault")
 
 
 def _active_filters(options: SampleOptions) -> list[Callable[[Floats], Indices]]:

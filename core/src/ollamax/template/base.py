@@ -9,7 +9,12 @@ from ollamax.types import Message
 
 
 class Template(ABC):
-    """Renders a chat as one prompt."""
+    """Renders a chat as one prompt.
+
+    ``source`` is the template's own text; empty where there is none.
+    """
+
+    source: str = ""
 
     @abstractmethod
     def render(self, messages: Sequence[Message], *, system: str | None = None) -> str:
