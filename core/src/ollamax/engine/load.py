@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,31 +55,19 @@ def load(
     chosen = Options().merge(found.modelfile.parameters).merge(options)
     if parallel < 1:
         raise OptionError(f"parallel is {parallel}, expected at least 1")
+    modelfile = found.modelfile if template is None else replace(found.modelfile, template=template)
     engine_class = registry.backend(backend)
     with ExitStack() as cleanup:
         source = open_source(found.path, registry)
         cleanup.callback(source.close)
         tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
-        prompt_template = choose_template(
-            template if template is not None else found.modelfile.template, source.metadata
-        )
+        prompts = choose_template(modelfile.template, source.metadata)
         engine = engine_class(BackendOptions(threads=chosen.num_thread or None))
         cleanup.callback(engine.close)
         runner = _runner(found.path, source, tokenizer, registry, engine, chosen, parallel, progress)
         cleanup.pop_all()
-    return Model(
-        Parts(
-            name=found.name,
-            source=source,
-            modelfile=found.modelfile,
-            tokenizer=tokenizer,
-            template=prompt_template,
-            backend=engine,
-            runner=runner,
-            options=chosen,
-            load_seconds=time.perf_counter() - began,
-        )
-    )
+    seconds = time.perf_counter() - began
+    return Model(Parts(found.name, source, modelfile, tokenizer, prompts, engine, runner, chosen, seconds))
 
 
 def load_tokenizer(path: str | PathLike[str]) -> Tokenizer:
