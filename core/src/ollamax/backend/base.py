@@ -149,17 +149,25 @@ class Backend(ABC):
         """Release weights, states and device; the backend cannot be used afterwards."""
 
 
+def safe_probe(backend: type[Backend]) -> Probe:
+    """The backend's probe; one that raises, which it must not, counts as a reason why it cannot run."""
+    try:
+        return backend.probe()
+    except Exception as error:  # a plugin's fault must not keep the others from running
+        return Probe(reason=f"probe() raised {type(error).__name__}: {error}")
+
+
 def choose(backends: Mapping[str, type[Backend]], name: str = "auto") -> type[Backend]:
     """One of ``backends`` (at least one): the one called ``name``, or for ``auto`` the one with the fastest device.
 
     Raises BackendError when the named backend cannot run here; ``auto`` fails only if none can.
     """
     if name != "auto":
-        probe = backends[name].probe()
+        probe = safe_probe(backends[name])
         if not probe.devices:
             raise BackendError(f"backend {name} cannot run here: {probe.reason or 'it found no device'}")
         return backends[name]
-    probes = {key: backend.probe() for key, backend in sorted(backends.items())}
+    probes = {key: safe_probe(backend) for key, backend in sorted(backends.items())}
     ranks = {key: max(device.rank for device in probe.devices) for key, probe in probes.items() if probe.devices}
     if not ranks:
         reasons = "; ".join(f"{key}: {probe.reason or 'no device'}" for key, probe in probes.items())

@@ -12,6 +12,7 @@ from ollamax.arch.trace import Traced
 from ollamax.backend import Backend
 from ollamax.errors import ContextFullError
 from ollamax.kvcache.cells import Cells
+from ollamax.ml import Graph
 
 Logits = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -31,6 +32,11 @@ class Runner:
         self._vocabulary = int(traced.step.outputs["logits"].shape[-1])
         self.cells = Cells(slots, cells)
         self.computed = 0
+
+    @property
+    def step_graph(self) -> Graph:
+        """The compiled graph of a step, as lowered for the backend."""
+        return self._step.graph
 
     def prefill(self, slot: int, tokens: Sequence[int], every: bool = False) -> Logits:
         """Append ``tokens`` to a sequence; logits of the last one ``(1, n_vocab)``, or of all if ``every``.
