@@ -73,17 +73,24 @@ class BPE(PieceTokenizer):
         return encoder
 
     def _mergeable(self) -> dict[str, int]:
-        """The tokens that plain text may become: no control tokens, unless a merge makes one."""
+        """The tokens that plain text may become: no control or unused tokens, unless a merge makes one."""
         tokens = self.vocabulary.tokens
         mergeable = {text: token for token, text in enumerate(tokens) if text}
         if len(mergeable) != len(tokens) - tokens.count(""):
             twice = next(text for token, text in enumerate(tokens) if text and mergeable[text] != token)
             raise TokenizerError(f"tokenizer.ggml.tokens has {twice!r} twice")
-        control = self.vocabulary.of_type(TokenType.CONTROL)
-        merged = {text for merge in self._merges if (text := merge.replace(" ", "", 1)) in control}
-        for text in control.keys() - merged:
+        hidden = self.vocabulary.of_type(TokenType.CONTROL, TokenType.UNUSED)
+        made = {text for text in hidden if _splits(text, mergeable)}
+        if made:  # rare, and the only reason to look at every merge
+            made &= {merge.replace(" ", "", 1) for merge in self._merges}
+        for text in hidden.keys() - made:
             del mergeable[text]
         return mergeable
+
+
+def _splits(text: str, known: Mapping[str, int]) -> bool:
+    """Whether two known tokens spell ``text``; True for a long one, which would take time by the square."""
+    return len(text) > 256 or any(text[:cut] in known and text[cut:] in known for cut in range(1, len(text)))
 
 
 def _choose(name: object, known: Mapping[str, type[PreTokenizer]]) -> type[PreTokenizer]:

@@ -111,7 +111,7 @@ class StarCoder(PreTokenizer):
 class GPT4o(PreTokenizer):
     """The o200k vocabularies: words split at their capitals."""
 
-    names = ("gpt-4o", "llama4", "kanana2", "talkie")
+    names = ("gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2")
     patterns = (rf"{_CASED[0]}{_CONTRACTION}?|{_CASED[1]}{_CONTRACTION}?|\p{{N}}{{1,3}}|{_PATHS}|{_SPACES}",)
 
 

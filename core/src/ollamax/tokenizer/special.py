@@ -9,6 +9,9 @@ from functools import cached_property
 from ollamax.errors import TokenizerError
 from ollamax.tokenizer.vocabulary import TokenType, Vocabulary
 
+# Unicode's White_Space; str.strip also takes the separators U+001C to U+001F, which Hugging Face's tokenizers keep.
+_WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+
 
 class SpecialTokens:
     """Cuts text into special ids and the plain text between them; the leftmost, then the longest match wins.
@@ -38,13 +41,13 @@ class SpecialTokens:
             token = tokens[match.group()]
             before = text[start : match.start()]
             if token in self._vocabulary.lstrip:
-                before = before.rstrip()
+                before = before.rstrip(_WHITE_SPACE)
             if before:
                 yield before
             yield token
             start = match.end()
             if token in self._vocabulary.rstrip:
-                start = len(text) - len(text[start:].lstrip())
+                start = len(text) - len(text[start:].lstrip(_WHITE_SPACE))
         if start < len(text):
             yield text[start:]
 

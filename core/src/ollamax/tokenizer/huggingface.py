@@ -1,0 +1,192 @@
+"""From the tokenizer files of a Hugging Face directory to GGUF's ``tokenizer.*`` keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ollamax.errors import CheckpointError
+from ollamax.tokenizer.added_tokens import AddedToken, added_tokens
+from ollamax.tokenizer.base import PreTokenizer
+from ollamax.tokenizer.byte_piece import BYTE_PIECES
+from ollamax.tokenizer.chat_template_files import chat_templates
+from ollamax.tokenizer.json_file import read_bytes, read_object, typed
+from ollamax.tokenizer.merge_scores import merge_scores
+from ollamax.tokenizer.sentencepiece_model import SPACE, Piece, parse_model
+from ollamax.tokenizer.special_ids import SpecialIds
+from ollamax.tokenizer.token_table import TokenTable
+from ollamax.tokenizer.tokenizer_json import TokenizerJson
+from ollamax.tokenizer.vocabulary import TokenType
+
+_SCORES = "tokenizer.ggml.scores"
+
+
+def tokenizer_metadata(
+    directory: Path, pre_tokenizers: Iterable[type[PreTokenizer]], n_vocab: int | None = None
+) -> dict[str, Any]:
+    """The GGUF keys of the tokenizer and the chat templates in ``directory``.
+
+    tokenizer.json with a byte-level BPE model, tokenizer.model (SentencePiece BPE), or a tokenizer.json that was
+    converted from one are read, in this order, with the small files beside them. The pre-tokenizer is the class whose
+    patterns and ``ignore_merges`` are those of tokenizer.json. ``n_vocab`` is the number of rows of the embedding.
+    Raises CheckpointError naming the file: what is malformed, or would give other ids than the checkpoint's own.
+    """
+    config = read_object(directory / "tokenizer_config.json")
+    content = read_object(directory / "tokenizer.json")
+    added = added_tokens(directory, content, config, read_object(directory / "added_tokens.json"))
+    special = SpecialIds(directory, config)
+    described = TokenizerJson(directory / "tokenizer.json", content) if content else None
+    if described and described.byte_level:
+        table, metadata = _byte_level(described, tuple(pre_tokenizers))
+    else:
+        table, metadata = _sentencepiece(directory, described, config, {token.text for token in added.values()})
+    for token in added.values():
+        table.mark(token.token, token.text, _type(table, token, token.special or token.text in special.texts))
+    columns = table.columns(n_vocab)
+    if metadata["tokenizer.ggml.model"] == "gpt2":
+        del columns[_SCORES]
+    metadata |= columns
+    metadata |= special.metadata(table.ids, len(columns["tokenizer.ggml.tokens"]))
+    metadata |= _frame(directory, described, config, metadata)
+    for side in ("lstrip", "rstrip"):
+        if ids := sorted(token.token for token in added.values() if getattr(token, side)):
+            metadata[f"ollamax.tokenizer.{side}_ids"] = ids
+    return metadata | chat_templates(directory, config)
+
+
+def _byte_level(
+    described: TokenizerJson, pre_tokenizers: tuple[type[PreTokenizer], ...]
+) -> tuple[TokenTable, dict[str, Any]]:
+    table = TokenTable(described.path)
+    for text, token in described.vocab.items():
+        table.add(token, text, TokenType.NORMAL)
+    metadata: dict[str, Any] = {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": _recognised(described, pre_tokenizers),
+        "tokenizer.ggml.merges": [f"{left} {right}" for left, right in described.merges],
+    }
+    if described.composes():
+        metadata["ollamax.tokenizer.normalizer"] = "nfc"
+    return table, metadata
+
+
+def _recognised(described: TokenizerJson, pre_tokenizers: tuple[type[PreTokenizer], ...]) -> str:
+    patterns = tuple(map(_canonical, described.patterns()))
+    for found in pre_tokenizers:
+        same = tuple(map(_canonical, found.patterns)) == patterns
+        if same and found.ignore_merges == described.ignore_merges:
+            return found.names[0]
+    flag = " with ignore_merges" if described.ignore_merges else ""
+    raise CheckpointError(
+        described.path,
+        f"no plugin provides a pre-tokenizer with the patterns {patterns!a}{flag}; a package adds one by returning a "
+        'PreTokenizer subclass from the hook ollamax_tokenizers, see "Adding a pre-tokenizer" in docs/tokenizers.md',
+        where="pre_tokenizer",
+    )
+
+
+def _canonical(pattern: str) -> str:
+    """One spelling of line breaks, which some files write as characters and some as escapes."""
+    return pattern.replace("\r", r"\r").replace("\n", r"\n").replace("\t", r"\t")
+
+
+def _sentencepiece(
+    directory: Path, described: TokenizerJson | None, config: dict[str, Any], added: set[str]
+) -> tuple[TokenTable, dict[str, Any]]:
+    path = directory / "tokenizer.model"
+    if path.exists():
+        try:
+            model = parse_model(read_bytes(path))
+        except ValueError as error:
+            raise CheckpointError(path, str(error)) from error
+        pieces, prefix = dict(enumerate(model.pieces)), model.add_dummy_prefix
+    elif described:
+        path = described.path
+        pieces, prefix = _converted_pieces(described, added), _space_prefix(described)[0]
+    else:
+        raise CheckpointError(directory, "no tokenizer; looked for tokenizer.json and tokenizer.model")
+    table = TokenTable(path)
+    for token, piece in pieces.items():
+        plain = piece.type is TokenType.USER_DEFINED
+        table.add(token, piece.text.replace(SPACE, " ") if plain else piece.text, piece.type, piece.score)
+    legacy = config.get("legacy") is True
+    again = _space_prefix(described)[1] if described else legacy
+    return table, {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.pre": "default",
+        "tokenizer.ggml.add_space_prefix": prefix,
+        "ollamax.tokenizer.space_after_special": again,
+    }
+
+
+def _converted_pieces(described: TokenizerJson, added: set[str]) -> dict[int, Piece]:
+    """The pieces of a tokenizer.json that was converted from a SentencePiece BPE model.
+
+    Merges of ``added`` tokens do not count, for their texts are cut out before anything is merged.
+    """
+    path, vocab = described.path, described.vocab
+    if not described.model.get("byte_fallback") or described.ignore_merges or not vocab.keys() >= set(BYTE_PIECES):
+        raise CheckpointError(
+            path,
+            "neither a byte-level model nor one converted from SentencePiece (byte_fallback with all 256 bytes, "
+            "without ignore_merges); add the checkpoint's tokenizer.model if there is one",
+            where="model",
+        )
+    merges = [(left, right) for left, right in described.merges if not added & {left, right, left + right}]
+    try:
+        scores = merge_scores(merges, vocab.keys() - added - set(BYTE_PIECES))
+    except ValueError as error:
+        problem = f"not converted from a SentencePiece model, for {error}; tokenizer.model would help"
+        raise CheckpointError(path, problem, where="model.merges") from error
+    unknown = described.model.get("unk_token")
+    kinds = dict.fromkeys(BYTE_PIECES, TokenType.BYTE) | {unknown: TokenType.UNKNOWN}
+    return {
+        typed(path, token, int, "model.vocab"): Piece(text, scores.get(text, 0.0), kinds.get(text, TokenType.NORMAL))
+        for text, token in vocab.items()
+    }
+
+
+def _space_prefix(described: TokenizerJson) -> tuple[bool, bool]:
+    """Whether a space goes before the text, and before text after a special token."""
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    prepend = {"type": "Prepend", "prepend": SPACE}
+    match described.normalizers, described.pre_tokenizers:
+        case [first, second], [] if first == prepend and second == replace:
+            return True, True
+        case [first], [] if first == replace:
+            return False, False
+        case [], [{"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": False}]:
+            if scheme in ("always", "first", "never"):
+                return scheme != "never", scheme == "always"
+    steps = [*described.normalizers, *described.pre_tokenizers]
+    raise CheckpointError(described.path, f"{steps!a:.200} is not supported", where="normalizer or pre_tokenizer")
+
+
+def _type(table: TokenTable, added: AddedToken, special: bool) -> TokenType:
+    if table.kind(added.token) is TokenType.UNKNOWN:
+        return TokenType.UNKNOWN
+    return TokenType.CONTROL if special else TokenType.USER_DEFINED
+
+
+def _frame(
+    directory: Path, described: TokenizerJson | None, config: dict[str, Any], metadata: dict[str, Any]
+) -> dict[str, bool]:
+    """Whether bos and eos go around a text: tokenizer_config.json says it, else tokenizer.json's template."""
+    frame = described.frame() if described else None
+    tokens = metadata["tokenizer.ggml.tokens"]
+    result = {}
+    for index, name in enumerate(("bos", "eos")):
+        key = f"add_{name}_token"
+        value = config.get(key)
+        if value is None and frame is None:
+            value = metadata["tokenizer.ggml.model"] == "llama" and name == "bos"
+        elif value is None and frame is not None:
+            token = metadata.get(f"tokenizer.ggml.{name}_token_id")
+            value = frame[index] is not None
+            if value and (token is None or tokens[token] != frame[index]):
+                raise CheckpointError(
+                    directory / "tokenizer.json", f"{frame[index]!a:.60} is not {name}", where="post_processor"
+                )
+        result[f"tokenizer.ggml.{key}"] = typed(directory / "tokenizer_config.json", value, bool, key)
+    return result
