@@ -110,6 +110,16 @@ def test_a_terminal_shows_a_bar_once_the_total_is_known(monkeypatch):
     assert "1.0/2.0 MB" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
 
 
+def test_a_narrow_terminal_gets_one_line(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "50")
+    stream = Terminal()
+    with progress("converting /a/long/path/to/a/model", 2_000_000, stream=stream) as shown:
+        shown.update(1_000_000, "blk.0.attn_output.weight")
+    frames = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).split("\r")
+    assert all("\n" not in frame.rstrip("\n") for frame in frames)
+
+
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     stream = Terminal()

@@ -200,7 +200,7 @@ def test_set_wordwrap_and_history_switch(talk):
 
 
 def test_show_tells_about_the_model(talk):
-    assert "  architecture      fake\n  context length    128\n  used of it        64\n" in talk("/show info")
+    assert "  architecture      fake\n  context length    128\n  num_ctx           64\n" in talk("/show info")
     assert "No license was specified for this model.\n" in talk("/show license")
     assert talk("/show modelfile").startswith("FROM fake\nTEMPLATE T\nSYSTEM Be brief.\nPARAMETER stop a\n")
     assert talk("/show template") == "{{ .Prompt }}\n\n"

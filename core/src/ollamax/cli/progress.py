@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
+    from rich.table import Column
 
 # Plain output: a line needs this many seconds since the last one, and this share of the whole or a long
 # silence.
@@ -115,15 +116,15 @@ class _Bar:
         """Add the columns that mean something only when the total is known."""
         if self._sized:
             return
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            TaskProgressColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+        from rich import progress as rich
 
-        sizes = (BarColumn(), TaskProgressColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        sizes = (
+            rich.BarColumn(20),
+            rich.TaskProgressColumn(),
+            rich.DownloadColumn(table_column=_unbroken()),
+            rich.TransferSpeedColumn(table_column=_unbroken()),
+            rich.TimeRemainingColumn(compact=True, table_column=_unbroken()),
+        )
         spinner, description, detail = self._display.columns
         self._display.columns = (spinner, description, *sizes, detail)
         self._sized = True
@@ -137,11 +138,18 @@ def _bar(label: str, total: int | None, stream: TextIO) -> Iterator[_Bar]:
 
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        TextColumn("{task.fields[detail]}", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=_unbroken()),
+        TextColumn("{task.fields[detail]}", markup=False, table_column=_unbroken()),
     )
     with Progress(*columns, console=Console(file=stream), transient=True) as display:
         yield _Bar(display, label, total)
+
+
+def _unbroken() -> Column:
+    """A column that a narrow window cuts off; a broken line would leave its first part on the screen."""
+    from rich.table import Column
+
+    return Column(no_wrap=True, overflow="ellipsis")
 
 
 def format_size(size: float) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ollamax.cli.printer import Printer
+from ollamax.cli.progress import progress
 from ollamax.engine.options import TABLE
 from ollamax.errors import OllamaxError, one_line
 
@@ -92,7 +94,10 @@ def print_answer(chunks: Generator[Chunk], printer: Printer) -> Answer:
     stats, interrupted = None, False
     try:
         with closing(chunks):
-            for chunk in chunks:
+            # A long prompt takes a while before the first word.
+            with progress("reading the prompt"):
+                first = list(islice(chunks, 1))
+            for chunk in chain(first, chunks):
                 if chunk.notice is not None:
                     click.echo(f"Warning: {one_line(chunk.notice)}", err=True)
                 parts.append(chunk.text)

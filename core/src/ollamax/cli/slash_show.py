@@ -41,7 +41,7 @@ def _info(session: Session) -> str:
         "model": session.model.name,
         "architecture": architecture,
         "context length": metadata.get(f"{architecture}.context_length"),
-        "used of it": session.model.context_length,
+        "num_ctx": session.model.context_length,
         "embedding length": metadata.get(f"{architecture}.embedding_length"),
         "backend": session.model.backend.name,
     }
