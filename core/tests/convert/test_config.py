@@ -39,7 +39,7 @@ def test_no_size(value):
         Config({"x": value}).size("x")
 
 
-@pytest.mark.parametrize("value", [0, -1e-5, True, "1", math.nan, math.inf, 1e39, {}])
+@pytest.mark.parametrize("value", [0, -1e-5, True, "1", math.nan, math.inf, 1e39, 1e-300, {}])
 def test_no_number(value):
     with pytest.raises(ConversionError, match="expected a finite number above 0"):
         Config({"x": value}).number("x")

@@ -1,9 +1,12 @@
 """LlamaForCausalLM to GGUF: against transformers' own checkpoints, and every config.json that must be refused."""
 
+import contextlib
 import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ollamax.convert.base import Extra
 from ollamax.convert.checkpoint import Checkpoint
@@ -278,6 +281,31 @@ def test_a_config_that_is_refused(config, problem):
         LlamaConverter(config)
     assert problem in str(caught.value)
     assert str(caught.value).startswith("config.json: ")
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["linear", "llama3"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(sorted(LLAMA3)), inner, max_size=3),
+    max_leaves=5,
+)
+KEYS = [*CONFIG, "head_dim", "rope_theta", "rope_scaling", "rope_parameters", "attention_bias", "hidden_act"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(changes=st.dictionaries(st.sampled_from(KEYS), ANYTHING, min_size=1, max_size=4))
+def test_any_config_is_taken_or_refused(changes):
+    with contextlib.suppress(ConversionError):
+        converter = LlamaConverter({**CONFIG, **changes})
+        assert converter.hyper_parameters()["llama.block_count"] >= 1
+        assert all(size >= 1 for shape in converter.shapes().values() for size in shape)
+        for extra in converter.extras() if converter.head_dim < 1000 else ():
+            assert np.isfinite(extra.value).all()
+            assert (extra.value > 0).all()
 
 
 @pytest.mark.parametrize("key", ["max_position_embeddings", "rms_norm_eps"])

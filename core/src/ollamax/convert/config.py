@@ -8,7 +8,7 @@ from typing import Any
 from ollamax.errors import ConversionError
 
 _LARGEST_INT = 2**31 - 1
-_LARGEST_FLOAT = 3.4e38  # what a GGUF float32 holds
+_SMALLEST_FLOAT, _LARGEST_FLOAT = 1.2e-38, 3.4e38  # what a GGUF float32 holds at full precision
 
 
 class Config(Mapping[str, Any]):
@@ -41,7 +41,8 @@ class Config(Mapping[str, Any]):
     def number(self, key: str, default: float | None = None) -> float:
         """A finite number above zero that fits float32."""
         value = self._value(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LARGEST_FLOAT:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not _SMALLEST_FLOAT <= value <= _LARGEST_FLOAT:
             raise self._wrong(key, "a finite number above 0")
         return float(value)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ollamax.convert.base import Array
+
     Bytes = npt.NDArray[np.uint8]
 
 _FLOATS = {"F32": DType.F32, "F16": DType.F16, "BF16": DType.BF16}
@@ -32,10 +34,11 @@ class Conversion:
     def __init__(self, checkpoint: Checkpoint, converter: Converter, tokenizer_metadata: Mapping[str, Any]) -> None:
         self._checkpoint, self._converter = checkpoint, converter
         hyper_parameters = converter.hyper_parameters()
-        self._extras = {extra.name: extra.value for extra in converter.extras()}
-        self._sources = _rename(checkpoint, converter, set(self._extras))
-        self.tensors: Mapping[str, TensorInfo] = self._describe()
+        self._sources = _rename(checkpoint, converter)
+        self.tensors: dict[str, TensorInfo] = self._describe()
         self._check_shapes()
+        # Last, because their size follows config.json, which now agrees with weights that exist.
+        self._extras = self._add_extras()
         self.metadata: Mapping[str, Any] = {
             "general.architecture": converter.architecture,
             "general.type": "model",
@@ -78,9 +81,17 @@ class Conversion:
             stored = self._checkpoint.tensors[source]
             plain = len(stored.shape) <= 1 or name.endswith("_norm.weight")
             tensors[name] = TensorInfo(name, DType.F32 if plain else _FLOATS[stored.dtype], stored.shape)
-        for name, value in self._extras.items():
-            tensors[name] = TensorInfo(name, DType.F32, tuple(value.shape))
         return tensors
+
+    def _add_extras(self) -> dict[str, Array]:
+        extras = {}
+        for extra in self._converter.extras():
+            if extra.name in self.tensors:
+                taken = self._sources.get(extra.name, "another added tensor")
+                raise ConversionError(f"{taken} has the name {extra.name}, which the converter adds itself")
+            self.tensors[extra.name] = TensorInfo(extra.name, DType.F32, tuple(extra.value.shape))
+            extras[extra.name] = extra.value
+        return extras
 
     def _check_shapes(self) -> None:
         expected = self._converter.shapes()
@@ -100,7 +111,7 @@ class Conversion:
             raise ConversionError(f"{directory}: config.json and the weights disagree: {'; '.join(faults)}")
 
 
-def _rename(checkpoint: Checkpoint, converter: Converter, taken: set[str]) -> dict[str, str]:
+def _rename(checkpoint: Checkpoint, converter: Converter) -> dict[str, str]:
     """GGUF names to checkpoint names."""
     sources: dict[str, str] = {}
     faults = []
@@ -110,8 +121,8 @@ def _rename(checkpoint: Checkpoint, converter: Converter, taken: set[str]) -> di
         name = _gguf_name(converter, source)
         if name is None:
             faults.append(f"{source} (no rule for this name)")
-        elif name in sources or name in taken:
-            faults.append(f"{source} (becomes {name}, as does {sources.get(name, 'an added tensor')})")
+        elif name in sources:
+            faults.append(f"{source} (becomes {name}, as does {sources[name]})")
         elif stored.dtype not in _FLOATS:
             faults.append(f"{source} (type {stored.dtype}; F32, F16 and BF16 are supported)")
         else:
