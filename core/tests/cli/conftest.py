@@ -5,7 +5,6 @@ import types
 import pytest
 
 from ollamax.engine.chunk import Chunk, Stats
-from ollamax.errors import OptionError
 from ollamax.modelfile.modelfile import Modelfile
 from ollamax.template.go import GoTemplate
 
@@ -56,7 +55,7 @@ def fake(monkeypatch):
 
     def load(name, *, backend="auto", template=None, progress=None, **load_options):
         if loader.fail and load_options.get("num_ctx") == 7:
-            raise OptionError("option num_ctx: too small for this model")
+            raise loader.fail
         loader.requests.append((name, backend, template))
         loader.models.append(FakeModel(loader.replies, **load_options))
         return loader.models[-1]

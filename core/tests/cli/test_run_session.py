@@ -6,7 +6,7 @@ from ollamax.cli.repl import converse
 from ollamax.cli.session import Session
 from ollamax.cli.slash import Settings
 from ollamax.engine.options import TABLE
-from ollamax.errors import BackendError
+from ollamax.errors import BackendError, OptionError
 
 
 class Script:
@@ -138,11 +138,24 @@ def test_set_parameter_num_ctx_loads_the_model_again(talk, fake):
 
 
 def test_a_model_that_cannot_be_loaded_again_stays_as_it_was(talk, fake):
-    fake.fail = True
+    fake.fail = OptionError("option num_ctx: too small for this model")
     talk("/set parameter num_ctx 7", "x")
     assert talk.stderr == "Error: option num_ctx: too small for this model\n"
     assert [model.load_options for model in fake.models] == [{}, {}]
     assert len(fake.models[1].calls) == 1
+
+
+def test_ctrl_c_while_the_model_is_loaded_again_leaves_the_old_one(talk, fake):
+    fake.fail = KeyboardInterrupt()
+    assert "Use Ctrl-D or /bye" in talk("/set parameter num_ctx 7", "x")
+    assert [model.load_options for model in fake.models] == [{}, {}]
+    assert len(fake.models[1].calls) == 1
+
+
+def test_bytes_that_are_no_text_do_not_end_the_session(talk, fake):
+    talk(UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "unexpected end"), "x")
+    assert talk.stderr == "Error: what was typed is not UTF-8\n"
+    assert len(fake.models[0].calls) == 1
 
 
 @pytest.mark.parametrize(

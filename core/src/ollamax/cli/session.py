@@ -13,7 +13,7 @@ import click
 from ollamax.cli.printer import Printer
 from ollamax.cli.progress import progress
 from ollamax.engine.options import TABLE
-from ollamax.errors import OllamaxError, one_line
+from ollamax.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -74,7 +74,8 @@ class Session:
     def set_option(self, name: str, value: Any) -> None:
         """Change an option from its own type's ``value``; the model is loaded again where that is needed.
 
-        If the model cannot be loaded with the new value, it is loaded as before and the error raised.
+        If the model cannot be loaded with the new value, or Ctrl-C stops that, it is loaded as before and the error
+        raised.
         """
         if TABLE[name].scope == "generate":
             self.options[name] = value
@@ -82,7 +83,7 @@ class Session:
         self.model.close()
         try:
             self.model = self.open_model({**self.load_options, name: value})
-        except OllamaxError:
+        except BaseException:
             self.model = self.open_model(self.load_options)
             raise
         self.load_options[name] = value
