@@ -261,6 +261,14 @@ def test_the_configs_own_word_on_bos_wins(directory):
     assert tokenizer_metadata(directory, PRE_TOKENIZERS)["tokenizer.ggml.add_bos_token"] is False
 
 
+def test_a_wish_for_a_bos_that_does_not_exist_counts_for_nothing(byte_levels, tmp_path):
+    directory = shutil.copytree(byte_levels["qwen2"], tmp_path / "model")
+    change(directory / "tokenizer_config.json", add_bos_token=True, bos_token=None)
+    ours, theirs = loaded(directory), transformers.AutoTokenizer.from_pretrained(directory)
+    assert ours.bos is None
+    assert ours.encode("the fox") == theirs.encode("the fox")
+
+
 def test_tokens_that_only_the_small_files_know(directory):
     count = len(tokenizer_metadata(directory, PRE_TOKENIZERS)["tokenizer.ggml.tokens"])
     change(directory / "added_tokens.json", **{"<plain>": count})

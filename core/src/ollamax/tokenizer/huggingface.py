@@ -172,21 +172,24 @@ def _type(table: TokenTable, added: AddedToken, special: bool) -> TokenType:
 def _frame(
     directory: Path, described: TokenizerJson | None, config: dict[str, Any], metadata: dict[str, Any]
 ) -> dict[str, bool]:
-    """Whether bos and eos go around a text: tokenizer_config.json says it, else tokenizer.json's template."""
+    """Whether bos and eos go around a text: tokenizer_config.json says it, else tokenizer.json's template.
+
+    Where the vocabulary has no bos, a wish for it counts for nothing, as in transformers.
+    """
     frame = described.frame() if described else None
-    tokens = metadata["tokenizer.ggml.tokens"]
     result = {}
     for index, name in enumerate(("bos", "eos")):
         key = f"add_{name}_token"
+        token = metadata.get(f"tokenizer.ggml.{name}_token_id")
+        text = None if token is None else metadata["tokenizer.ggml.tokens"][token]
         value = config.get(key)
-        if value is None and frame is None:
-            value = metadata["tokenizer.ggml.model"] == "llama" and name == "bos"
-        elif value is None and frame is not None:
-            token = metadata.get(f"tokenizer.ggml.{name}_token_id")
+        if value is None and frame is not None:
             value = frame[index] is not None
-            if value and (token is None or tokens[token] != frame[index]):
-                raise CheckpointError(
-                    directory / "tokenizer.json", f"{frame[index]!a:.60} is not {name}", where="post_processor"
-                )
-        result[f"tokenizer.ggml.{key}"] = typed(directory / "tokenizer_config.json", value, bool, key)
+            if value and text != frame[index]:
+                path = directory / "tokenizer.json"
+                raise CheckpointError(path, f"{frame[index]!a:.60} is not {name}", where="post_processor")
+        elif value is None:
+            value = metadata["tokenizer.ggml.model"] == "llama" and name == "bos"
+        wanted = typed(directory / "tokenizer_config.json", value, bool, key)
+        result[f"tokenizer.ggml.{key}"] = wanted and token is not None
     return result

@@ -21,7 +21,8 @@ class SpecialIds:
     """
 
     def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
-        self._directory = directory
+        paths = [directory / name for name in ("generation_config.json", "config.json")]
+        self._model_configs = [(path, read_object(path)) for path in paths]
         self._named: dict[str, tuple[Path, str]] = {}
         self.texts: set[str] = set()
         for path, values in (
@@ -58,9 +59,8 @@ class SpecialIds:
 
     def _declared(self, key: str, n_vocab: int) -> list[int]:
         """The id or ids under ``key`` of generation_config.json, else of config.json."""
-        for name in ("generation_config.json", "config.json"):
-            path = self._directory / name
-            value = read_object(path).get(key)
+        for path, config in self._model_configs:
+            value = config.get(key)
             if value is None:
                 continue
             values = value if isinstance(value, list) else [value]

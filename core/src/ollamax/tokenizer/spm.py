@@ -27,7 +27,8 @@ class SPM(PieceTokenizer):
     If ``tokenizer.ggml.add_space_prefix`` holds (the default), ``encode`` puts a space before the text, and before
     the text after each special token, as llama.cpp does. Checkpoints that want only the first of these have our key
     ``ollamax.tokenizer.space_after_special`` false. Decoding takes such spaces away, so that text survives the round
-    trip, with one exception that is SentencePiece's: a ``▁`` (U+2581) in the text comes back as a space.
+    trip, but for a ``▁`` (U+2581) in the text, which comes back as a space, and, with that key, for a space after a
+    bos that is written in the text.
     Text is not normalised. The encoder is built at the first ``encode``.
     """
 
