@@ -32,7 +32,7 @@ def _option(default: Any, doc: str, **limits: Any) -> Any:
 class Options:
     """Values of all options; ``Options()`` holds the defaults.
 
-    Layers are merged upwards: ``Options().merge(modelfile_parameters).merge(call_options)``.
+    Layers are merged upwards: ``Options().merge(parameters(modelfile.parameters)).merge(call)``.
     """
 
     num_ctx: int = _option(
