@@ -14,7 +14,7 @@ from ollamax.arch.binding import bind
 from ollamax.arch.trace import trace
 from ollamax.backend import Backend, BackendOptions, Weight
 from ollamax.engine.model import Model, Parts
-from ollamax.engine.options import Options
+from ollamax.engine.options import Options, parameters
 from ollamax.engine.resolve import resolve
 from ollamax.engine.runner import Runner
 from ollamax.engine.source import open_source
@@ -52,7 +52,7 @@ def load(
     began = time.perf_counter()
     registry = get_registry()
     found = resolve(str(name))
-    chosen = Options().merge(found.modelfile.parameters).merge(options)
+    chosen = Options().merge(parameters(found.modelfile.parameters)).merge(options)
     if parallel < 1:
         raise OptionError(f"parallel is {parallel}, expected at least 1")
     modelfile = found.modelfile if template is None else replace(found.modelfile, template=template)

@@ -1,0 +1,123 @@
+"""What the README and the guides show is run."""
+
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+Checkpoint = Callable[..., Path]
+
+
+def block(marker: str) -> str:
+    found = re.search(rf"<!-- {marker} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found, f"README.md has no block marked {marker!r}"
+    return found[1]
+
+
+def sessions() -> list[tuple[str, list[str]]]:
+    """Commands of the console blocks, each with the lines typed into it."""
+    found: list[tuple[str, list[str]]] = []
+    for text in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
+        for line in text.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            elif line.startswith(">>> "):
+                found[-1][1].append(line[4:])
+    return found
+
+
+def environment(store: Path) -> dict[str, str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "OLLAMAX_MODELS": str(store), "HOME": str(store)}
+
+
+def modelfile() -> str:
+    found = re.search(r"\$ cat Modelfile\n(.*?)\n\$ ", README, re.DOTALL)
+    assert found
+    return found[1] + "\n"
+
+
+def execute(command: str, folder: Path) -> str:
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment(folder / "store"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+def test_console_blocks_run_in_order(tmp_path: Path, llama_checkpoint: Checkpoint) -> None:
+    llama_checkpoint().rename(tmp_path / "my-llama-directory")
+    (tmp_path / "Modelfile").write_text(modelfile(), encoding="utf-8")
+    commands = sessions()
+    assert len(commands) >= 10
+    for command, lines in commands:
+        output = converse(command, lines, tmp_path) if lines else execute(command, tmp_path)
+        assert output.strip() or command.split()[1] in {"create", "cp", "rm"}, f"{command} printed nothing"
+
+
+def converse(command: str, lines: list[str], folder: Path) -> str:
+    """Type lines into a command on a terminal of its own; returns what it showed."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        shlex.split(command), cwd=folder, env=environment(folder / "store"), stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        for line in [*lines, None]:
+            while line is not None and b">>> " not in shown.rsplit(b"\n", 1)[-1]:
+                shown += os.read(ours, 4096)
+            if line is not None:
+                os.write(ours, line.encode() + b"\n")
+                shown += b"\n"
+        while True:
+            shown += os.read(ours, 4096)
+    except OSError:
+        pass  # a pty reports its end like this
+    finally:
+        os.close(ours)
+    assert process.wait(timeout=60) == 0, shown.decode(errors="replace")
+    return shown.decode(errors="replace")
+
+
+def test_python_example_runs(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", block("python example")],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) > 60
+
+
+def test_ci_runs_the_readme_s_test_command() -> None:
+    assert "README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "tox" in block("test command")
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "plugins/llama/README.md"])
+def test_paths_that_documents_name_exist(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    homes = [ROOT, ROOT / "core/src/ollamax", (ROOT / name).parent, ROOT / "plugins/llama/src/ollamax_llama"]
+    for path in set(re.findall(r"`([\w./-]+/[\w./-]*|\w+\.(?:py|md|toml|ini|txt))`", text)):
+        if path.startswith(("./my-", "~", "http", "src/")) or path in ("/", ".venv/bin"):
+            continue
+        assert any((home / path).exists() for home in homes), f"{name} names {path}, which does not exist"
