@@ -1,0 +1,77 @@
+"""Each package declares exactly the libraries that it imports, with a range, and the metapackage the usual set."""
+
+import ast
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = [ROOT / "core", *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
+# Imported nowhere, wanted all the same: the demo model is a llama.
+DATA = {"ollamax-plugin-demo": {"ollamax-plugin-llama"}}
+
+
+def project(folder: Path) -> dict[str, Any]:
+    return dict(tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"])
+
+
+# An editable installation does not tell which modules it brings.
+OURS = {package.name: [project(folder)["name"]] for folder in PACKAGES for package in (folder / "src").iterdir()}
+
+
+def requirements(folder: Path) -> dict[str, Requirement]:
+    found = [Requirement(text) for text in project(folder)["dependencies"]]
+    return {canonicalize_name(requirement.name): requirement for requirement in found}
+
+
+def imported(folder: Path) -> set[str]:
+    """Distributions that the modules below ``src`` import, wherever in a module."""
+    names = set()
+    for path in (folder / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    own = {path.name for path in (folder / "src").iterdir()}
+    homes = {**packages_distributions(), **OURS}
+    outside = names - own - sys.stdlib_module_names
+    return {canonicalize_name(homes[name][0]) for name in outside if name in homes}
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)
+def test_declared_is_imported(folder: Path) -> None:
+    wanted = imported(folder) | DATA.get(project(folder)["name"], set())
+    assert set(requirements(folder)) == wanted
+
+
+@pytest.mark.parametrize("folder", [ROOT, *PACKAGES], ids=lambda folder: folder.name)
+def test_every_range_has_both_ends(folder: Path) -> None:
+    for requirement in requirements(folder).values():
+        operators = {specifier.operator for specifier in requirement.specifier}
+        assert operators >= {">=", "<"} or requirement.name == "packaging", str(requirement)
+
+
+def test_metapackage_holds_core_and_every_plugin_of_the_checkout() -> None:
+    assert set(requirements(ROOT)) == {project(folder)["name"] for folder in PACKAGES}
+
+
+def test_requirements_file_installs_every_package() -> None:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    named = {(ROOT / line.removeprefix("-e ")).resolve() for line in lines if line.startswith("-e ")}
+    assert named == {folder.resolve() for folder in [ROOT, *PACKAGES]}
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)
+def test_packages_have_one_shape(folder: Path) -> None:
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "tests"):
+        assert (folder / name).exists(), f"{folder.name} lacks {name}"
+    (package,) = (folder / "src").iterdir()
+    assert (package / "py.typed").exists()
+    assert project(folder)["requires-python"] == ">=3.11"
