@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ollamax.convert.file_type import WRITABLE, file_type, parse_dtype
+from ollamax.convert.file_type import WRITABLE, file_type, file_type_name, parse_dtype
 from ollamax.convert.quantize import Quantized
 from ollamax.errors import ConversionError, UsageError
 from ollamax.ml.dtype import dequantize, quantize
@@ -171,6 +171,13 @@ def test_types_by_name():
     assert parse_dtype("bf16") is DType.BF16
     with pytest.raises(UsageError, match=r"'Q4_K_M'; the types that can be written are F32, F16, Q4_0,.*BF16"):
         parse_dtype("Q4_K_M")
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [(0, "F32"), (7, "Q8_0"), (15, "Q4_K_M"), (999, "unknown"), (None, "unknown"), ("7", "unknown")]
+)
+def test_names_of_file_types(value, name):
+    assert file_type_name(value) == name
 
 
 def test_file_type_is_that_of_most_elements():

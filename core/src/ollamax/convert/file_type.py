@@ -33,6 +33,16 @@ def file_type(tensors: Iterable[TensorInfo]) -> int:
     return FILE_TYPES[elements.most_common(1)[0][0]] if elements else FILE_TYPES[DType.F32]
 
 
+def file_type_name(value: object) -> str:
+    """The name of a ``general.file_type``, such as Q8_0 or Q4_K_M; "unknown" for what is none."""
+    from gguf import LlamaFileType
+
+    try:
+        return LlamaFileType(value).name.removeprefix("MOSTLY_").removeprefix("ALL_")
+    except ValueError:
+        return "unknown"
+
+
 def parse_dtype(name: str) -> DType:
     """The type called ``name`` (any case, ``Q8_0`` or ``q8_0``); UsageError names the types that can be written."""
     for dtype in WRITABLE:

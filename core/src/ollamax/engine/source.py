@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ollamax.errors import ModelNotFoundError
+from ollamax.errors import GGUFError, ModelNotFoundError
 from ollamax.plugins import Registry
 from ollamax.tokenizer.base import PreTokenizer
 from ollamax.types import TensorSource
 
 if TYPE_CHECKING:
     from ollamax.convert.conversion import Conversion
+
+_PARTS = "split.count"
 
 
 def open_source(path: Path, registry: Registry) -> TensorSource:
@@ -24,9 +26,15 @@ def open_source(path: Path, registry: Registry) -> TensorSource:
         return open_checkpoint(path, registry)
     if not path.exists():
         raise ModelNotFoundError(f"{path}: no such file or directory")
-    from ollamax.gguf import open_gguf
+    from ollamax.gguf import Metadata, open_gguf
 
-    return open_gguf(path)
+    file = open_gguf(path)
+    if Metadata(file.metadata, path).integer(_PARTS, 1) > 1:
+        file.close()
+        raise GGUFError(
+            path, "one part of a split model; join the parts with llama-gguf-split --merge", f"key {_PARTS}"
+        )
+    return file
 
 
 def open_checkpoint(directory: Path, registry: Registry) -> Conversion:

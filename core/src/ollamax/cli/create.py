@@ -1,0 +1,42 @@
+"""``ollamax create``: make a model from a Modelfile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ollamax.cli.progress import progress
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "-f",
+    "--file",
+    "file",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    default=Path("Modelfile"),
+    show_default=True,
+    help="The Modelfile.",
+)
+@click.option(
+    "-q",
+    "--quantize",
+    metavar="TYPE",
+    help="Store the weights as TYPE: F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1 or Q4_0.",
+)
+def create(name: str, file: Path, quantize: str | None) -> None:
+    """Create the model NAME from a Modelfile.
+
+    FROM in the Modelfile is a model in the store, a .gguf file, or a Hugging Face directory with safetensors, which
+    is converted. Relative paths start at the Modelfile. If creation fails or is stopped, nothing changes.
+    """
+    from ollamax.engine.create import create as create_model
+    from ollamax.modelfile import load_modelfile
+
+    modelfile = load_modelfile(file)
+    with progress(f"creating {name}") as shown:
+        made = create_model(name, modelfile, file.parent, quantize, shown.reach)
+    click.echo(f"created {made}")

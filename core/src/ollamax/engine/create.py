@@ -1,0 +1,137 @@
+"""Creating a model in the store from a Modelfile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ollamax.engine.options import Options, parameters, parse
+from ollamax.engine.origin import Origin, find_origin, inherit
+from ollamax.engine.source import open_source
+from ollamax.errors import ModelfileError
+from ollamax.modelfile import Modelfile
+from ollamax.plugins import Registry, get_registry
+from ollamax.store import Layer, MediaType, ModelName, Store, Transaction
+from ollamax.types import DType, TensorSource
+
+if TYPE_CHECKING:
+    from ollamax.store.blobs import HashingSink
+
+Progress = Callable[[int, int], object]
+
+
+def create(
+    name: str,
+    modelfile: Modelfile,
+    base_dir: Path,
+    quantize: str | None = None,
+    progress: Progress | None = None,
+    store: Store | None = None,
+) -> ModelName:
+    """Make the model ``name`` as ``modelfile`` says; returns its full name.
+
+    ``base_dir`` is where relative paths in FROM start. ``quantize`` names the type of the weights (Q8_0, ...), which
+    must then be F32, F16 or BF16. ``progress`` is called with the bytes written and their total. ``store`` is by
+    default that of OLLAMAX_MODELS. Everything is checked before anything is written, and when writing fails or is
+    interrupted the store stays as it was. Raises an OllamaxError that says what is wrong.
+    """
+    from ollamax.convert.file_type import parse_dtype
+
+    full_name = ModelName.parse(name)
+    dtype = None if quantize is None else parse_dtype(quantize)
+    if modelfile.from_ is None:
+        raise ModelfileError("the Modelfile has no FROM; name a model, a .gguf file or a Hugging Face directory")
+    _check_own(modelfile)
+    store, registry = store or Store(), get_registry()
+    origin = find_origin(modelfile.from_, base_dir, store, registry)
+    with closing(open_source(origin.path, registry)) as source:
+        result = inherit(modelfile, origin.modelfile)
+        _check_result(result, source, origin.path, registry)
+        with store.transaction() as transaction:
+            model = _add_model(transaction, origin, source, dtype, progress)
+            layers = [model, *_setting_layers(transaction, result)]
+            config = transaction.add_bytes(MediaType.CONFIG, _config(source, dtype, layers))
+            transaction.commit(full_name, config, layers)
+    return full_name
+
+
+def _check_own(modelfile: Modelfile) -> None:
+    """What can be wrong with a Modelfile by itself, before a model of many gigabytes is looked at."""
+    Options().merge(parameters(modelfile.parameters))
+    if modelfile.template is not None:
+        from ollamax.template import choose_template
+
+        choose_template(modelfile.template, {})
+
+
+def _check_result(modelfile: Modelfile, source: TensorSource, path: Path, registry: Registry) -> None:
+    """Whether the model will load: options, template, architecture, tensors and tokenizer."""
+    from ollamax.arch.binding import bind
+    from ollamax.gguf import Metadata
+    from ollamax.template import choose_template
+    from ollamax.tokenizer.registry import build_tokenizer
+
+    Options().merge(parameters(modelfile.parameters))
+    config = Metadata(source.metadata, path)
+    architecture = registry.architecture(config.string("general.architecture"))
+    bind(architecture(config), source.tensors, str(path))
+    build_tokenizer(source.metadata, registry.tokenizers)
+    choose_template(modelfile.template, source.metadata)
+
+
+def _add_model(
+    transaction: Transaction, origin: Origin, source: TensorSource, dtype: DType | None, progress: Progress | None
+) -> Layer:
+    """The blob of the GGUF file: shared, copied or written."""
+    from ollamax.convert.quantize import Quantized
+    from ollamax.gguf import GGUFFile
+    from ollamax.gguf.writer import write_gguf_to
+
+    stored = isinstance(source, GGUFFile)
+    if dtype is None and origin.blob is not None:
+        return origin.blob
+    if dtype is None and stored:
+        return transaction.add_file(MediaType.MODEL, origin.path, progress)
+    # A file's own types of numbers are kept.
+    metadata = source.typed_metadata if isinstance(source, GGUFFile) else source.metadata
+    result = source if dtype is None else Quantized(source, dtype, metadata)
+
+    def write(sink: HashingSink) -> None:
+        write_gguf_to(
+            sink,
+            result.metadata,
+            result.tensors.values(),
+            result.tensor_bytes,
+            origin=origin.path,
+            progress=progress,
+        )
+
+    return transaction.add(MediaType.MODEL, write)
+
+
+def _setting_layers(transaction: Transaction, modelfile: Modelfile) -> list[Layer]:
+    texts: list[tuple[MediaType, str]] = []
+    if modelfile.template is not None:
+        texts.append((MediaType.TEMPLATE, modelfile.template))
+    if modelfile.system is not None:
+        texts.append((MediaType.SYSTEM, modelfile.system))
+    if options := parse(parameters(modelfile.parameters)):
+        texts.append((MediaType.PARAMS, json.dumps(options)))
+    if modelfile.messages:
+        turns = [{"role": message.role, "content": message.content} for message in modelfile.messages]
+        texts.append((MediaType.MESSAGES, json.dumps(turns, ensure_ascii=False)))
+    texts += [(MediaType.LICENSE, text) for text in modelfile.licenses]
+    return [transaction.add_bytes(media_type, text.encode()) for media_type, text in texts]
+
+
+def _config(source: TensorSource, dtype: DType | None, layers: list[Layer]) -> bytes:
+    from ollamax.convert.file_type import file_type_name
+    from ollamax.store.image import image_config
+
+    parameters = sum(tensor.elements for tensor in source.tensors.values())
+    stored_type = file_type_name(source.metadata.get("general.file_type"))
+    family = str(source.metadata["general.architecture"])
+    return image_config(family, parameters, dtype.name if dtype else stored_type, layers)
