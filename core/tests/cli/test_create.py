@@ -1,4 +1,4 @@
-"""``ollamax create`` from every kind of FROM, with a small architecture of our own, and all that must leave no trace."""
+"""``ollamax create`` from every kind of FROM, with an architecture of our own, and all that must leave no trace."""
 
 import errno
 import json
