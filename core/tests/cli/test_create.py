@@ -179,11 +179,11 @@ def test_a_gguf_file_is_copied_as_it_is(work, store):
 def test_a_stored_model_shares_its_blob_and_its_settings(work, store):
     save_gguf(work / "x.gguf")
     base = "FROM ./x.gguf\nSYSTEM Base.\nTEMPLATE {{ .Prompt }}\nPARAMETER top_k 5\nPARAMETER stop a\nLICENSE L1\n"
-    assert run(work, base + "MESSAGE user one", name="base") == 0
-    assert run(work, "FROM base\nSYSTEM Mine.\nPARAMETER stop b\nPARAMETER seed 1\nLICENSE L2") == 0
+    assert run(work, base + "PARAMETER num_predict 9\nMESSAGE user one", name="base") == 0
+    assert run(work, "FROM base\nSYSTEM Mine.\nPARAMETER stop b\nPARAMETER max_tokens 1\nLICENSE L2") == 0
     model, origin = store.get("mine"), store.get("base")
     assert model.model_path == origin.model_path
-    assert model.params == {"top_k": 5, "stop": ["b"], "seed": 1}
+    assert model.params == {"top_k": 5, "stop": ["b"], "num_predict": 1}
     assert (model.system, model.template, model.licenses) == ("Mine.", "{{ .Prompt }}", ["L1", "L2"])
     assert model.messages == [Message("user", "one")]
     assert origin.system == "Base."
@@ -263,6 +263,7 @@ def fails(capsys, status, expected, actual):
         ("FROM " + "x" * 5000, (), 2, "not valid"),
         ("SYSTEM hi", (), 1, "FROM"),
         ("FROM settled.gguf\nPARAMETER topk 3", (), 2, "did you mean top_k?"),
+        ("FROM settled.gguf\nPARAMETER num_predict 1\nPARAMETER max_tokens 2", (), 2, "given twice"),
         ("FROM settled.gguf\nPARAMETER num_gpu 3", (), 2, "num_gpu is not supported"),
         ("FROM settled.gguf\nPARAMETER top_p 3", (), 2, "top_p"),
         ("FROM settled.gguf\nTEMPLATE {{ .Prompt", (), 1, "template"),

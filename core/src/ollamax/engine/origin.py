@@ -6,10 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ollamax.engine.options import lookup
+from ollamax.engine.resolve import bundled_modelfile, find_bundled, stored_modelfile
 from ollamax.errors import ModelNotFoundError
-from ollamax.modelfile import Modelfile, parse_modelfile
+from ollamax.modelfile import Modelfile
 from ollamax.plugins import Registry
-from ollamax.store import Layer, MediaType, Store, StoredModel
+from ollamax.store import Layer, MediaType, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +39,23 @@ def find_origin(text: str, base_dir: Path, store: Store, registry: Registry) -> 
         path = stored.model_path
         (blob,) = [layer for layer in stored.layers if layer.media_type == MediaType.MODEL]
         return Origin(path, stored_modelfile(stored), blob)
-    if text in registry.models:
-        bundled = registry.model(text)
-        fragment = parse_modelfile(bundled.modelfile or "", origin=f"bundled model {text}", require_from=False)
-        return Origin(bundled.file(), fragment)
+    if bundled := find_bundled(text, registry):
+        return Origin(bundled.file(), bundled_modelfile(bundled))
     raise store.not_found(text, tuple(registry.models))
-
-
-def stored_modelfile(model: StoredModel) -> Modelfile:
-    """The settings of a model in the store, as its Modelfile had them, without FROM."""
-    return Modelfile(
-        parameters={
-            name: [str(item) for item in (value if isinstance(value, list) else [value])]
-            for name, value in model.params.items()
-        },
-        template=model.template,
-        system=model.system,
-        licenses=model.licenses,
-        messages=model.messages,
-    )
 
 
 def inherit(own: Modelfile, base: Modelfile) -> Modelfile:
     """``own`` laid over ``base``, by Ollama's rules: licences add up, of parameters each is replaced by name."""
     return Modelfile(
         from_=own.from_,
-        parameters={**base.parameters, **own.parameters},
+        parameters=_named(base) | _named(own),
         template=base.template if own.template is None else own.template,
         system=base.system if own.system is None else own.system,
         licenses=[*base.licenses, *own.licenses],
         messages=own.messages or base.messages,
     )
+
+
+def _named(modelfile: Modelfile) -> dict[str, list[str]]:
+    """The parameters under the options' own names, so that an alias replaces what it means."""
+    return {lookup(name).name: values for name, values in modelfile.parameters.items()}
