@@ -320,7 +320,7 @@ def test_a_truncated_file(work, settled, capsys):
 
 def test_a_quantised_file_is_not_quantised_again(work, settled, capsys):
     save_gguf(work / "small.gguf", DType.Q4_0)
-    problem = "only F32, F16 and BF16 weights can be quantized to Q8_0, not token_embd.weight (Q4_0)"
+    problem = "to Q8_0, and 1 are Q4_0 already, such as token_embd.weight"
     fails(capsys, 1, problem, run(work, "FROM small.gguf", "--quantize", "Q8_0"))
     settled()
 

@@ -40,10 +40,12 @@ class Quantized:
             for name, info in source.tensors.items()
         }
         changed = [source.tensors[name] for name, info in self.tensors.items() if self._changes(info)]
-        quantized = [f"{info.name} ({info.dtype.name})" for info in changed if info.dtype not in _FLOATS]
+        quantized = [info for info in changed if info.dtype not in _FLOATS]
         if quantized:
+            types = ", ".join(sorted({info.dtype.name for info in quantized}))
             raise ConversionError(
-                f"only F32, F16 and BF16 weights can be quantized to {dtype.name}, not {', '.join(quantized)}"
+                f"only F32, F16 and BF16 weights can be quantized to {dtype.name}, and {len(quantized)} are {types} "
+                f"already, such as {quantized[0].name}; start from the model before it was quantized"
             )
         self.metadata: Mapping[str, Any] = {
             **(source.metadata if metadata is None else metadata),
