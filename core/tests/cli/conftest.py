@@ -62,3 +62,81 @@ def fake(monkeypatch):
 
     monkeypatch.setitem(vars(ollamax), "load", load)
     return loader
+
+
+@pytest.fixture
+def gguf(tmp_path):
+    """Writes a tiny llama-like GGUF file and returns its path."""
+    import numpy as np
+
+    from ollamax.gguf.writer import write_gguf
+    from ollamax.types import DType, TensorInfo
+
+    def write(name="tiny.gguf", **metadata):
+        keys = {
+            "general.architecture": "llama",
+            "general.file_type": 7,
+            "llama.context_length": 128,
+            "llama.embedding_length": 32,
+            "tokenizer.ggml.tokens": ["<s>", "</s>"],
+            **metadata,
+        }
+        info = TensorInfo("token_embd.weight", DType.F32, (50, 32))
+        write_gguf(tmp_path / name, keys, [info], lambda _name: np.zeros(info.nbytes, np.uint8))
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """The empty store that commands use."""
+    from ollamax.store import Store
+
+    monkeypatch.setenv("OLLAMAX_MODELS", str(tmp_path / "models"))
+    return Store()
+
+
+@pytest.fixture
+def put(store, gguf):
+    """Adds a model to the store, as create would."""
+    import json
+
+    from ollamax.store import MediaType
+    from ollamax.store.image import image_config
+
+    def add(name, *, params=None, template=None, system=None, licenses=(), messages=(), **metadata):
+        texts = [(MediaType.TEMPLATE, template), (MediaType.SYSTEM, system)]
+        texts += [
+            (MediaType.PARAMS, params and json.dumps(params)),
+            (MediaType.MESSAGES, messages and json.dumps(messages)),
+        ]
+        texts += [(MediaType.LICENSE, text) for text in licenses]
+        with store.transaction() as transaction:
+            layers = [transaction.add_file(MediaType.MODEL, gguf(**metadata))]
+            layers += [transaction.add_bytes(kind, text.encode()) for kind, text in texts if text]
+            config = transaction.add_bytes(MediaType.CONFIG, image_config("llama", 1600, "Q8_0", layers))
+            transaction.commit(name, config, layers)
+        return store.get(name)
+
+    return add
+
+
+@pytest.fixture
+def bundle(monkeypatch, gguf):
+    """Makes the only plugin one that brings the model ``story``; returns its file."""
+    from ollamax.plugins import BundledModel, Registry
+    from ollamax.plugins.report import Row
+
+    path = gguf("bundled.gguf")
+    fragment = 'PARAMETER stop "<|end|>"\nSYSTEM Tell stories.'
+    registry = Registry(models={"story": BundledModel("story", path, "Tells stories", fragment)})
+    rows = [
+        Row("poems", "1", [], {"model": ["ode"]}, "ok", "", []),
+        Row("tales", "1", [], {"model": ["story"]}, "ok", "", []),
+    ]
+    manager = types.SimpleNamespace(report=lambda _reserved: rows)
+    for module in ("ollamax.plugins", "ollamax.cli.list", "ollamax.cli.description", "ollamax.engine.resolve"):
+        monkeypatch.setattr(f"{module}.get_registry", lambda: registry)
+    monkeypatch.setattr("ollamax.plugins.get_manager", lambda: manager)
+    return path

@@ -110,12 +110,13 @@ def test_an_unknown_name_is_answered_with_those_like_it(store, put):
     with pytest.raises(ModelNotFoundError) as caught:
         store.get("lama3")
     assert str(caught.value) == (
-        "model 'lama3' not found; did you mean llama3 or llama3:8b? "
-        "A new one is made with: ollamax create lama3 -f Modelfile"
+        "model 'lama3' not found; did you mean llama3 or llama3:8b? To make it: ollamax create lama3 -f Modelfile"
     )
-    with pytest.raises(ModelNotFoundError, match="ollamax list shows the models that there are; A new one"):
+    with pytest.raises(ModelNotFoundError, match="not found; see ollamax list, or make it: ollamax create zzz"):
         store.get("zzz")
     assert store.find("zzz") is None
+    assert "zzz" not in store
+    assert "LLAMA3" in store
 
 
 def test_a_model_that_takes_a_name_releases_what_had_it(store, put, snapshot):

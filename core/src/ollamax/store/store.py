@@ -49,6 +49,11 @@ class Store:
             stored = self._shelf.manifests.read(spelled)
         return None if stored is None else StoredModel(spelled, stored, self._shelf.blobs)
 
+    def __contains__(self, name: ModelName | str) -> bool:
+        """Whether there is a model called ``name``, be its manifest damaged or not."""
+        with disk_errors(self.root):
+            return self._shelf.manifests.path(self._spelled(name)).is_file()
+
     def get(self, name: ModelName | str) -> StoredModel:
         """The model called ``name``; raises ModelNotFoundError with the names that are like it."""
         model = self.find(name)
@@ -60,10 +65,8 @@ class Store:
         """The error for a name that neither the store nor ``others``, names of models elsewhere, know."""
         known = {str(found).removesuffix(":latest"): None for found in self._shelf.manifests.names()}
         near = difflib.get_close_matches(str(name), [*known, *others], n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else "ollamax list shows the models that there are;"
-        return ModelNotFoundError(
-            f"model '{name}' not found; {hint} A new one is made with: ollamax create {name} -f Modelfile"
-        )
+        hint = f"did you mean {' or '.join(near)}? To make it:" if near else "see ollamax list, or make it:"
+        return ModelNotFoundError(f"model '{name}' not found; {hint} ollamax create {name} -f Modelfile")
 
     def copy(self, source: ModelName | str, target: ModelName | str) -> None:
         """Give the model ``source`` the name ``target`` too; no blob is copied."""
@@ -84,8 +87,8 @@ class Store:
         """
         with disk_errors(self.root), self._shelf.locked():
             spelled = list(dict.fromkeys(self._spelled(name) for name in names))
-            for name, found in zip(names, map(self._spelled, names), strict=True):
-                if not self._shelf.manifests.path(found).is_file():
+            for name in names:
+                if name not in self:
                     raise self.not_found(name)
             for found in spelled:
                 self._shelf.manifests.remove(found)
