@@ -352,8 +352,8 @@ def test_tokenizer_json_that_cannot_be_used(directory, edit, message):
     ("name", "content", "message"),
     [
         ("tokenizer.json", b"{", "not valid JSON"),
-        ("tokenizer.json", b"[]", "holds a JSON list; an object was expected"),
-        ("tokenizer.json", b'{"a": 1, "a": 2}', "key 'a' occurs twice"),
+        ("tokenizer.json", b"[]", "holds a JSON list; expected an object"),
+        ("tokenizer.json", b'{"a": 1, "a": 2}', "key 'a': occurs twice"),
         ("tokenizer.json", b"\xff\xfe", "not valid JSON"),
         ("tokenizer.json", b'{"a":' * 100_000, "JSON nested too deeply"),
         ("tokenizer_config.json", {"bos_token": 5}, "bos_token: 5 is no str"),

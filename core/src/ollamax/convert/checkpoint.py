@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ollamax.convert.json_file import read_json
 from ollamax.convert.safetensors import SafetensorsFile, StoredTensor
 from ollamax.convert.shards import open_shards
 from ollamax.errors import CheckpointError
+from ollamax.json_file import MiB, read_object
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +50,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
         raise CheckpointError(directory, "not a directory")
     if not (directory / CONFIG).exists():
         raise CheckpointError(directory, f"no model; looked for a Hugging Face {CONFIG} and safetensors files")
-    config = read_json(directory / CONFIG)
+    config = read_object(directory / CONFIG, 8 * MiB)
     quantization = config.get("quantization_config")
     if quantization is not None:
         method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization

@@ -38,7 +38,7 @@ def file_type_name(value: object) -> str:
     from gguf import LlamaFileType
 
     try:
-        return LlamaFileType(value).name.removeprefix("MOSTLY_").removeprefix("ALL_")
+        return str(LlamaFileType(value).name).removeprefix("MOSTLY_").removeprefix("ALL_")
     except ValueError:
         return "unknown"
 

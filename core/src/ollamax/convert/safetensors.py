@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ollamax.convert.json_file import parse_object
 from ollamax.errors import CheckpointError
+from ollamax.json_file import parse_object
 
 if TYPE_CHECKING:
     import numpy as np

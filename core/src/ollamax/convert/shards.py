@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from ollamax.convert.json_file import MiB, read_json
 from ollamax.convert.safetensors import SafetensorsFile
 from ollamax.errors import CheckpointError
+from ollamax.json_file import MiB, read_object
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -54,7 +54,7 @@ def plain_file(directory: Path, name: str) -> Path:
 
 
 def _read_index(path: Path) -> dict[str, str]:
-    weight_map = read_json(path, 64 * MiB).get("weight_map")
+    weight_map = read_object(path, 64 * MiB).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(path, "has no weight_map; expected an object of tensor names to file names")
     for tensor, file in weight_map.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ollamax.errors import CheckpointError
-from ollamax.tokenizer.json_file import typed
+from ollamax.json_file import typed
 from ollamax.tokenizer.token_table import MAX_TOKENS
 
 TOKENIZER, CONFIG, ADDED = "tokenizer.json", "tokenizer_config.json", "added_tokens.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ollamax.errors import CheckpointError
-from ollamax.tokenizer.json_file import read_bytes, read_object, typed
+from ollamax.json_file import read_bytes, read_optional, typed
 
 _KEY = "tokenizer.chat_template"
 _DEFAULT = "default"
@@ -21,7 +21,7 @@ def chat_templates(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]
     """
     found = _named(directory / "tokenizer_config.json", config.get("chat_template"))
     path = directory / "chat_template.json"
-    found |= _named(path, read_object(path).get("chat_template"))
+    found |= _named(path, read_optional(path).get("chat_template"))
     files = {_DEFAULT: directory / "chat_template.jinja"}
     files |= {path.stem: path for path in sorted((directory / "additional_chat_templates").glob("*.jinja"))}
     found |= {name: _text(path) for name, path in files.items() if path.exists()}

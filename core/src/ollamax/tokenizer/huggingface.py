@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ollamax.errors import CheckpointError
+from ollamax.json_file import read_bytes, read_optional, typed
 from ollamax.tokenizer.added_tokens import AddedToken, added_tokens
 from ollamax.tokenizer.base import PreTokenizer
 from ollamax.tokenizer.byte_piece import BYTE_PIECES
 from ollamax.tokenizer.chat_template_files import chat_templates
-from ollamax.tokenizer.json_file import read_bytes, read_object, typed
 from ollamax.tokenizer.merge_scores import merge_scores
 from ollamax.tokenizer.sentencepiece_model import SPACE, Piece, parse_model
 from ollamax.tokenizer.special_ids import SpecialIds
@@ -32,9 +32,9 @@ def tokenizer_metadata(
     patterns and ``ignore_merges`` are those of tokenizer.json. ``n_vocab`` is the number of rows of the embedding.
     Raises CheckpointError naming the file: what is malformed, or would give other ids than the checkpoint's own.
     """
-    config = read_object(directory / "tokenizer_config.json")
-    content = read_object(directory / "tokenizer.json")
-    added = added_tokens(directory, content, config, read_object(directory / "added_tokens.json"))
+    config = read_optional(directory / "tokenizer_config.json")
+    content = read_optional(directory / "tokenizer.json")
+    added = added_tokens(directory, content, config, read_optional(directory / "added_tokens.json"))
     special = SpecialIds(directory, config)
     described = TokenizerJson(directory / "tokenizer.json", content) if content else None
     if described and described.byte_level:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ollamax.errors import CheckpointError
-from ollamax.tokenizer.json_file import read_object, typed
+from ollamax.json_file import read_optional, typed
 
 # GGUF's name and Hugging Face's.
 _NAMES = {"bos": "bos", "eos": "eos", "unknown": "unk", "padding": "pad", "seperator": "sep", "mask": "mask"}
@@ -22,12 +22,12 @@ class SpecialIds:
 
     def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
         paths = [directory / name for name in ("generation_config.json", "config.json")]
-        self._model_configs = [(path, read_object(path)) for path in paths]
+        self._model_configs = [(path, read_optional(path)) for path in paths]
         self._named: dict[str, tuple[Path, str]] = {}
         self.texts: set[str] = set()
         for path, values in (
             (directory / _CONFIG, config),
-            (directory / _MAP, read_object(directory / _MAP)),
+            (directory / _MAP, read_optional(directory / _MAP)),
         ):
             for name in _NAMES.values():
                 text = _content(path, values.get(f"{name}_token"), f"{name}_token")

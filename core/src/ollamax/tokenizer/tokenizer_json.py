@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ollamax.errors import CheckpointError
+from ollamax.json_file import typed
 from ollamax.tokenizer.byte_level import BYTE_OF
-from ollamax.tokenizer.json_file import typed
 from ollamax.tokenizer.pretokenizers import GPT2
 
 

@@ -1,0 +1,1 @@
+"""A small trained story model, bundled."""

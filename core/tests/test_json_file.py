@@ -4,14 +4,14 @@ import os
 
 import pytest
 
-from ollamax.convert.json_file import read_json
 from ollamax.errors import CheckpointError
+from ollamax.json_file import read_object
 
 
 def test_an_object_is_read(tmp_path):
     path = tmp_path / "x.json"
     path.write_text('{"a": [1, {"b": null}]}')
-    assert read_json(path) == {"a": [1, {"b": None}]}
+    assert read_object(path) == {"a": [1, {"b": None}]}
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_anything_else_is_an_error_of_one_line(tmp_path, text, problem):
     path = tmp_path / "x.json"
     path.write_bytes(text)
     with pytest.raises(CheckpointError) as caught:
-        read_json(path)
+        read_object(path)
     assert problem in str(caught.value)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
@@ -41,9 +41,9 @@ def test_anything_else_is_an_error_of_one_line(tmp_path, text, problem):
 def test_the_size_is_bounded(tmp_path):
     path = tmp_path / "x.json"
     path.write_bytes(b'{"a": 1}' + b" " * (1 << 20))
-    assert read_json(path, 2 << 20) == {"a": 1}
+    assert read_object(path, 2 << 20) == {"a": 1}
     with pytest.raises(CheckpointError, match="larger than 1 MiB"):
-        read_json(path, 1 << 20)
+        read_object(path, 1 << 20)
 
 
 def test_only_regular_files_are_opened(tmp_path):
@@ -51,4 +51,4 @@ def test_only_regular_files_are_opened(tmp_path):
     os.mkfifo(pipe)
     for path in (pipe, tmp_path, tmp_path / "absent"):
         with pytest.raises(CheckpointError, match="not a regular file"):
-            read_json(path)
+            read_object(path)

@@ -1,4 +1,4 @@
-"""A JSON file of somebody else's: its size is bounded before it is read, and it must hold one object."""
+"""A JSON file of somebody else's: bounded in size before it is read, without repeated keys, holding one object."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ from typing import Any
 from ollamax.errors import CheckpointError
 
 MiB = 1 << 20
+# The largest such file in use, a tokenizer.json of 260,000 tokens, has 33 MiB.
+MOST_BYTES = 128 * MiB
 
 
-def read_json(path: Path, most: int = 8 * MiB) -> dict[str, Any]:
+def read_object(path: Path, most: int = MOST_BYTES) -> dict[str, Any]:
     """The object in ``path``; CheckpointError when it is no file, over ``most`` bytes, or not such JSON."""
+    return parse_object(path, read_bytes(path, most))
+
+
+def read_optional(path: Path) -> dict[str, Any]:
+    """The object in ``path``; empty where there is no file."""
+    return read_object(path) if path.exists() else {}
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The whole file; CheckpointError if it is no regular file, over ``most`` bytes or cannot be read."""
     try:
         # A pipe or a device would block or never end.
         if not path.is_file():
@@ -23,7 +35,7 @@ def read_json(path: Path, most: int = 8 * MiB) -> dict[str, Any]:
         raise CheckpointError(path, f"cannot be read: {error.strerror or error}") from error
     if len(data) > most:
         raise CheckpointError(path, f"larger than {most // MiB} MiB, which no such file needs")
-    return parse_object(path, data)
+    return data
 
 
 def parse_object(path: Path, data: bytes) -> dict[str, Any]:
@@ -38,6 +50,13 @@ def parse_object(path: Path, data: bytes) -> dict[str, Any]:
         raise CheckpointError(path, f"not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise CheckpointError(path, f"holds a JSON {type(value).__name__}; expected an object")
+    return value
+
+
+def typed(path: Path, value: Any, kind: type, where: str) -> Any:
+    """``value`` if it is a ``kind`` (a bool is no int); CheckpointError naming ``where`` otherwise."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise CheckpointError(path, f"{value!a:.60} is no {kind.__name__}", where=where)
     return value
 
 
