@@ -7,17 +7,15 @@ from itertools import islice
 from random import Random
 
 import torch
-from corpus import END_OF_TEXT, documents
+from corpus import END_OF_TEXT
 from tokenizers import Tokenizer
 
 IGNORED = -100
 POOL = 1024
 
 
-def rows(tokenizer: Tokenizer, length: int, seed: int, long: bool) -> Iterator[list[int]]:
+def rows(tokenizer: Tokenizer, length: int, source: Iterator[str], rng: Random) -> Iterator[list[int]]:
     """Yield rows of at most `length` tokens; whole documents lie in a row as long as they fit in one."""
-    source = documents(seed, long)
-    rng = Random(seed)
     while True:
         texts = list(islice(source, POOL))
         pool = [code.ids[:length] for code in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
@@ -33,10 +31,10 @@ def rows(tokenizer: Tokenizer, length: int, seed: int, long: bool) -> Iterator[l
 
 
 def batches(
-    tokenizer: Tokenizer, length: int, count: int, seed: int, long: bool = False
+    tokenizer: Tokenizer, length: int, count: int, texts: Iterator[str]
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield (inputs, targets) of `count` rows; what is padding is ignored in the targets."""
-    source = rows(tokenizer, length + 1, seed, long)
+    source = rows(tokenizer, length + 1, texts, Random(0))
     padding = tokenizer.token_to_id(END_OF_TEXT)
     while True:
         inputs = torch.full((count, length + 1), padding)

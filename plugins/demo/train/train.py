@@ -15,7 +15,9 @@ from pathlib import Path
 
 import torch
 from batches import IGNORED, batches
-from export import configuration, export
+from corpus import documents
+from drill import exercises
+from export import configuration, export, prime
 from picture import draw
 from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
@@ -24,7 +26,8 @@ from vocabulary import build
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 FIELDS = ("step", "tokens", "seconds", "lr", "train_loss", "val_loss")
-TOKENIZER_SEED, TRAIN_SEED, LONG_SEED, VALIDATION_SEED = 1, 2, 3, 4
+TOKENIZER_SEED, TRAIN_SEED, LONG_SEED, VALIDATION_SEED, DRILL_SEED = 1, 2, 3, 4, 5
+DRILL_LENGTH = 128
 
 
 def arguments() -> argparse.Namespace:
@@ -33,18 +36,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="Hugging Face directory to write")
     parser.add_argument("--run", type=Path, default=Path("run"), help="checkpoint, log and picture")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --run")
-    parser.add_argument("--tokens", type=float, default=14e6, help="tokens to train on in all")
+    parser.add_argument("--tokens", type=float, default=8.5e6, help="tokens to train on in all")
     parser.add_argument("--long-share", type=float, default=0.1, help="share of them in rows of full context")
+    parser.add_argument("--drill-share", type=float, default=0.12, help="share of them for exercises in copying, first")
     parser.add_argument("--length", type=int, default=512, help="tokens a row, before the last phase")
-    parser.add_argument("--batch", type=int, default=4096, help="tokens a step")
+    parser.add_argument("--batch", type=int, default=2048, help="tokens a step")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--hidden", type=int, default=704)
-    parser.add_argument("--vocabulary", type=int, default=2048)
+    parser.add_argument("--vocabulary", type=int, default=2560)
     parser.add_argument("--context", type=int, default=2048)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--every", type=int, default=200, help="steps between validations and checkpoints")
+    parser.add_argument("--every", type=int, default=250, help="steps between validations and checkpoints")
     parser.add_argument("--compile", action="store_true", help="torch.compile: faster, needs a C++ compiler")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 autocast")
     return parser.parse_args()
@@ -66,13 +70,15 @@ class Run:
             self.tokenizer.save(str(path))
         config = configuration(self.tokenizer, args.layers, args.width, args.hidden, args.context)
         self.model = LlamaForCausalLM(config)
+        prime(self.model)
         matrices = [p for p in self.model.parameters() if p.dim() > 1]
         gains = [p for p in self.model.parameters() if p.dim() == 1]
         groups = [{"params": matrices, "weight_decay": 0.1}, {"params": gains, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.95), fused=True)
+        self.optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.97), fused=True)
         self.steps = int(args.tokens / args.batch)
+        self.drill_to = int(self.steps * args.drill_share)
         self.long_from = int(self.steps * (1 - args.long_share))
-        self.validation = list(self._take(batches(self.tokenizer, 512, 8, VALIDATION_SEED), 6))
+        self.validation = list(self._take(batches(self.tokenizer, 512, 8, documents(VALIDATION_SEED)), 6))
         if args.resume:
             self._load()
 
@@ -96,18 +102,21 @@ class Run:
         export(self.model, self.tokenizer, self.args.out)
 
     def data(self) -> Iterator[Batch]:
-        """Yield the batches from the current step on: short rows first, rows of full context at the end."""
+        """Yield the batches from the current step on: exercises, then stories, then rows of full context."""
         args = self.args
-        short = batches(self.tokenizer, args.length, args.batch // args.length, TRAIN_SEED)
-        for index in range(self.long_from):
-            batch = next(short)
-            if index >= self.step:
-                yield batch
-        wide = batches(self.tokenizer, args.context, max(1, args.batch // args.context), LONG_SEED, long=True)
-        for index in range(self.long_from, self.steps):
-            batch = next(wide)
-            if index >= self.step:
-                yield batch
+        phases = (
+            (self.drill_to, DRILL_LENGTH, exercises(DRILL_SEED)),
+            (self.long_from, args.length, documents(TRAIN_SEED)),
+            (self.steps, args.context, documents(LONG_SEED, long=True)),
+        )
+        done = 0
+        for until, length, texts in phases:
+            source = batches(self.tokenizer, length, max(1, args.batch // length), texts)
+            for index in range(done, until):
+                batch = next(source)
+                if index >= self.step:
+                    yield batch
+            done = until
 
     def rate(self) -> float:
         """Return the learning rate of the current step: a short warm-up, then a cosine to a twentieth."""
@@ -136,7 +145,7 @@ def validate(run: Run) -> float:
 def train(run: Run) -> None:
     """Train to the end, with a line in the log for every validation."""
     args = run.args
-    model: torch.nn.Module = torch.compile(run.model) if args.compile else run.model
+    model: torch.nn.Module = torch.compile(run.model, dynamic=False) if args.compile else run.model
     log = args.run / "log.csv"
     if not run.step:
         log.write_text(",".join(FIELDS) + "\n", "utf-8")
