@@ -164,6 +164,7 @@ def test_dates():
         ('{{ define "a" }}{{ end }}', "{{define}} and {{block}} are not supported"),
         ('{{ template "a" }}', "{{template}} and {{block}} are not supported"),
         ("{{" + "(" * 5000 + "1" + ")" * 5000 + "}}", "nesting limit"),
+        ("{{ if .Prompt }}" + "{{ else if .Prompt }}" * 400 + "{{ end }}", "nests too deeply"),
         ("{{ if .Prompt }}" + "{{ else if .Prompt }}" * 5000 + "{{ end }}", "nests too deeply"),
         ("x" * 200_000, "has 200000 characters; 131072 are allowed"),
     ],

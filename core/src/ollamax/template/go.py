@@ -76,8 +76,8 @@ class GoTemplate(Template):
         sandbox = gotpl.SandboxPolicy.strict(allow_functions=functions, default_budget=_BUDGET)
         try:
             return gotpl.Template(source, functions=functions, missing_key="error", sandbox=sandbox)
-        except (gotpl.TemplateError, RecursionError) as error:
-            raise TemplateError(f"the template cannot be compiled: {_one_line(error)}") from error
+        except RecursionError as error:
+            raise TemplateError("the template nests too deeply") from error
 
 
 # Role to the part of a turn that it fills, and the parts whose presence means that a new turn begins.
@@ -95,8 +95,6 @@ def _run(template: gotpl.Template, **values: Any) -> str:
         return str(template.render({**_EMPTY, **values}))
     except gotpl.TemplateError as error:
         raise TemplateError(f"the template fails on this chat: {_one_line(error)}") from error
-    except RecursionError as error:
-        raise TemplateError("the template fails on this chat: it nests too deeply") from error
 
 
 def _fields(message: Message) -> dict[str, Any]:
