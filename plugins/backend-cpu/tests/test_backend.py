@@ -103,6 +103,26 @@ def test_a_small_model_runs_on_one_thread() -> None:
     assert blas_threads() == before
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_models_keep_their_threads_and_leave_none_behind(order: tuple[int, int]) -> None:
+    before = blas_threads()
+    backends = [CPU(BackendOptions(threads=count)) for count in (1, 3)]
+    programs = []
+    for backend in backends:
+        backend.load({})
+        programs.append(cache_program(backend))
+    for count, program in ((1, programs[0]), (3, programs[1]), (1, programs[0])):
+        put(program, [0], [[0]], 4)
+        assert blas_threads() == {count}
+    first, second = order
+    backends[first].close()
+    backends[first].close()
+    put(programs[second], [0], [[0]], 4)
+    assert blas_threads() == {(1, 3)[second]}
+    backends[second].close()
+    assert blas_threads() == before
+
+
 def test_probe_finds_the_processor() -> None:
     (device,) = CPU.probe().devices
     assert device.kind

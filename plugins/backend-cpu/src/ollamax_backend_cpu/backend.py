@@ -33,7 +33,8 @@ class CPU(Backend):
         super().__init__(options)
         self._weights = Weights({})
         self._states = States()
-        self._limits: Any = None
+        self._threads = self.options.threads
+        self._joined = False
 
     @classmethod
     def probe(cls) -> Probe:
@@ -42,23 +43,22 @@ class CPU(Backend):
 
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
         """Take the weights as they are stored; they are converted when a program is built."""
-        from threadpoolctl import threadpool_limits
-
+        from ollamax_backend_cpu.threads import BLAS
         from ollamax_backend_cpu.weights import Weights
 
         largest = max((math.prod(weight.shape) for weight in weights.values()), default=0)
-        threads = self.options.threads or (1 if largest < _WORTH_THREADS else None)
-        if threads is not None and self._limits is None:
-            # NumPy's BLAS has one thread pool per process: the limit holds until close().
-            self._limits = threadpool_limits(threads, "blas")
-
+        self._threads = self.options.threads or (1 if largest < _WORTH_THREADS else None)
+        if not self._joined:
+            BLAS.join()
+            self._joined = True
+        BLAS.use(self._threads)
         self._weights = Weights(weights, progress)
 
     def build(self, graph: Graph) -> Program:
         """A list of kernels."""
         from ollamax_backend_cpu.program import CPUProgram
 
-        return CPUProgram(graph, self._weights, self._states)
+        return CPUProgram(graph, self._weights, self._states, self._threads)
 
     def copy_rows(self, source: int, target: int, rows: Array) -> None:
         """Copy cells from one slot to another, in every state."""
@@ -79,14 +79,15 @@ class CPU(Backend):
         view[slot] = value
 
     def close(self) -> None:
-        """Release weights and states, and lift the thread limit."""
+        """Release weights and states, and the thread limit with the last model."""
         from ollamax_backend_cpu.states import States
+        from ollamax_backend_cpu.threads import BLAS
         from ollamax_backend_cpu.weights import Weights
 
         self._weights, self._states = Weights({}), States()
-        if self._limits is not None:
-            self._limits.restore_original_limits()
-            self._limits = None
+        if self._joined:
+            self._joined = False
+            BLAS.leave()
 
 
 _WORTH_THREADS = 4 * 2**20

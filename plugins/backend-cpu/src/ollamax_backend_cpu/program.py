@@ -14,6 +14,7 @@ from ollamax.ml import Graph, Op, Tensor
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax_backend_cpu.kernels import Builder, Kernel
 from ollamax_backend_cpu.states import States
+from ollamax_backend_cpu.threads import BLAS
 from ollamax_backend_cpu.weights import Weights
 
 Array = npt.NDArray[Any]
@@ -32,10 +33,11 @@ class Step:
 
 
 class CPUProgram(Program):
-    """Runs a graph with NumPy; values live in a list, by the number of their node."""
+    """Runs a graph with NumPy on ``threads`` threads; values live in a list, by the number of their node."""
 
-    def __init__(self, graph: Graph, weights: Weights, states: States) -> None:
+    def __init__(self, graph: Graph, weights: Weights, states: States, threads: int | None) -> None:
         super().__init__(graph)
+        self._threads = threads
         numbers = {node: number for number, node in enumerate(graph.nodes)}
         builder = Builder(graph, weights, states)
         self._outputs = {name: numbers[node] for name, node in graph.outputs.items()}
@@ -57,6 +59,7 @@ class CPUProgram(Program):
 
     def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Run every step."""
+        BLAS.use(self._threads)
         values: list[Any] = self._fixed.copy()
         for name, number, kind in self._inputs:
             # A copy: kernels keep values by identity for the length of a step.
