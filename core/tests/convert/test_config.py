@@ -39,6 +39,12 @@ def test_no_size(value):
         Config({"x": value}).size("x")
 
 
+def test_a_size_that_may_be_zero():
+    assert Config({"x": 0}).size("x", least=0) == 0
+    with pytest.raises(ConversionError, match="x is -1; expected a whole number from 0 to 9"):
+        Config({"x": -1}).size("x", least=0, most=9)
+
+
 @pytest.mark.parametrize("value", [0, -1e-5, True, "1", math.nan, math.inf, 1e39, 1e-300, {}])
 def test_no_number(value):
     with pytest.raises(ConversionError, match="expected a finite number above 0"):

@@ -22,6 +22,8 @@ VALUES = {
     "list": [4, 5],
     "scores": np.array([0.5, 1.5], np.float64),
     "flags": np.array([True]),
+    "flag list": [False, True],
+    "flags and numbers": [True, 1],
     "huge ids": np.array([1 << 63], np.uint64),
     "huge": 10**400,
     "nan": float("nan"),
@@ -53,13 +55,17 @@ def test_values_of_the_right_type(metadata):
     assert metadata.integers("ids").dtype == np.int64
     assert metadata.integers("list", length=2).tolist() == [4, 5]
     assert metadata.integers("empty").size == 0
+    assert metadata.flags("flags", length=1) == [True]
+    assert metadata.flags("flag list") == [False, True]
+    assert type(metadata.flags("flags")[0]) is bool
+    assert metadata.flags("empty") == []
     assert metadata.numbers("scores").tolist() == [0.5, 1.5]
     assert metadata.numbers("ids").dtype == np.float32
     assert "name" in metadata
     assert "other" not in metadata
 
 
-@pytest.mark.parametrize("method", ["string", "integer", "number", "flag", "strings", "integers", "numbers"])
+@pytest.mark.parametrize("method", ["string", "integer", "number", "flag", "strings", "flags", "integers", "numbers"])
 def test_absent_keys(metadata, method):
     assert getattr(metadata, method)("absent", None) is None
     with pytest.raises(GGUFError, match=r"some/model\.gguf, key 'absent': the key is missing"):
@@ -88,6 +94,10 @@ def test_a_default_never_hides_a_wrong_type(metadata):
         ("strings", "name", "an array of strings was expected"),
         ("strings", "mixed", "an array of strings was expected"),
         ("strings", "ids", "an array of strings was expected"),
+        ("flags", "on", "an array of bools was expected"),
+        ("flags", "ids", "an array of bools was expected, not an array of int32"),
+        ("flags", "flags and numbers", "an array of bools was expected"),
+        ("integers", "flag list", "an array of integers was expected"),
         ("integers", "count", "an array of integers was expected"),
         ("integers", "scores", "an array of integers was expected, not an array of float64"),
         ("integers", "flags", "an array of integers was expected"),

@@ -31,11 +31,11 @@ class Config(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def size(self, key: str, default: int | None = None, most: int = _LARGEST_INT) -> int:
-        """A whole number from 1 to ``most``."""
+    def size(self, key: str, default: int | None = None, most: int = _LARGEST_INT, least: int = 1) -> int:
+        """A whole number from ``least`` to ``most``."""
         value = self._value(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            raise self._wrong(key, f"a whole number from 1 to {most}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise self._wrong(key, f"a whole number from {least} to {most}")
         return value
 
     def number(self, key: str, default: float | None = None) -> float:

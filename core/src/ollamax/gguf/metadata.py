@@ -135,6 +135,19 @@ class Metadata:
         return value
 
     @overload
+    def flags(self, key: str, *, length: int | None = ...) -> list[bool]: ...
+    @overload
+    def flags(self, key: str, default: Default, *, length: int | None = ...) -> list[bool] | Default: ...
+    def flags(self, key: str, default: object = _REQUIRED, *, length: int | None = None) -> object:
+        """An array of truth values; of ``length`` elements if that is given."""
+        if self._absent(key, default, "an array of bools"):
+            return default
+        array = self._array(key, "an array of bools", length)
+        if array.size and array.dtype.kind != "b":
+            raise self._mismatch(key, "an array of bools")
+        return [bool(value) for value in array]
+
+    @overload
     def integers(self, key: str, *, length: int | None = ...) -> npt.NDArray[np.int64]: ...
     @overload
     def integers(self, key: str, default: Default, *, length: int | None = ...) -> npt.NDArray[np.int64] | Default: ...
@@ -174,7 +187,9 @@ class Metadata:
 
     def _array(self, key: str, expected: str, length: int | None) -> npt.NDArray[Any]:
         value = self.values[key]
-        if isinstance(value, list) and all(_is_number(item, Real) for item in value):
+        if isinstance(value, list) and value and all(isinstance(item, bool) for item in value):
+            value = np.array(value)
+        elif isinstance(value, list) and all(_is_number(item, Real) for item in value):
             value = np.array(value) if value else np.empty(0, np.int64)
         if not isinstance(value, np.ndarray) or value.ndim != 1:
             raise self._mismatch(key, expected)
