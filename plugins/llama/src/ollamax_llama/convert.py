@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ollamax.convert.base import Converter, Extra
-from ollamax.errors import ConversionError
-from ollamax_llama.rope import Rope
+from ollamax.convert.base import Extra
+from ollamax.convert.decoder import DecoderConverter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,105 +14,25 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
-_MOST_LAYERS = 4096  # bounds the work that a hostile config.json asks for
-_LAYER = r"model\.layers\.([0-9]+)\."
+_ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_output")
+_MLP = ("ffn_gate", "ffn_up", "ffn_down")
 
 
-class LlamaConverter(Converter):
+class LlamaConverter(DecoderConverter):
     """Converts LlamaForCausalLM: grouped heads, tied and untied output, biases, linear and llama3 RoPE scaling."""
 
     checkpoints = ("LlamaForCausalLM",)
     architecture = "llama"
-    rename = (
-        (r"model\.embed_tokens\.", "token_embd."),
-        (r"model\.norm\.", "output_norm."),
-        (r"lm_head\.", "output."),
-        (_LAYER + r"input_layernorm\.", r"blk.\1.attn_norm."),
-        (_LAYER + r"self_attn\.q_proj\.", r"blk.\1.attn_q."),
-        (_LAYER + r"self_attn\.k_proj\.", r"blk.\1.attn_k."),
-        (_LAYER + r"self_attn\.v_proj\.", r"blk.\1.attn_v."),
-        (_LAYER + r"self_attn\.o_proj\.", r"blk.\1.attn_output."),
-        (_LAYER + r"post_attention_layernorm\.", r"blk.\1.ffn_norm."),
-        (_LAYER + r"mlp\.gate_proj\.", r"blk.\1.ffn_gate."),
-        (_LAYER + r"mlp\.up_proj\.", r"blk.\1.ffn_up."),
-        (_LAYER + r"mlp\.down_proj\.", r"blk.\1.ffn_down."),
-    )
-    ignore = (r".*\.rotary_emb\.inv_freq$",)
+    rope_kinds = ("default", "linear", "llama3")
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
-        read = self.config
-        self.vocab, self.dim = read.size("vocab_size"), read.size("hidden_size")
-        self.layers = read.size("num_hidden_layers", most=_MOST_LAYERS)
-        self.ffn = read.size("intermediate_size")
-        self.heads = read.size("num_attention_heads")
-        self.kv_heads = read.size("num_key_value_heads", default=self.heads)
-        self.head_dim = read.size("head_dim", default=_head_dim(self.dim, self.heads, read.get("head_dim")))
-        self.tied = read.flag("tie_word_embeddings", default=False)
-        self.attention_bias = read.flag("attention_bias", default=False)
-        self.mlp_bias = read.flag("mlp_bias", default=False)
-        self.rope = Rope(self.config)
-        if self.heads % self.kv_heads:
-            raise ConversionError(
-                f"config.json: num_attention_heads is {self.heads}, which num_key_value_heads "
-                f"{self.kv_heads} does not divide"
-            )
-        if self.head_dim % 2:
-            raise ConversionError(f"config.json: head_dim is {self.head_dim}; RoPE needs an even number")
-        activation = read.text("hidden_act", default="silu")
-        if activation not in ("silu", "swish"):
-            raise ConversionError(f"config.json: hidden_act {activation!r} is not supported; expected 'silu'")
+        self.attention_bias = self.config.flag("attention_bias", default=False)
+        self.mlp_bias = self.config.flag("mlp_bias", default=False)
 
-    def hyper_parameters(self) -> dict[str, Any]:
-        """The keys ``llama.*``."""
-        read = self.config
-        keys: dict[str, Any] = {
-            "vocab_size": self.vocab,
-            "context_length": read.size("max_position_embeddings"),
-            "embedding_length": self.dim,
-            "block_count": self.layers,
-            "feed_forward_length": self.ffn,
-            "attention.head_count": self.heads,
-            "attention.head_count_kv": self.kv_heads,
-            "attention.layer_norm_rms_epsilon": read.number("rms_norm_eps"),
-            "rope.dimension_count": self.head_dim,
-            "rope.freq_base": self.rope.theta,
-        }
-        if read.get("head_dim") is not None:
-            keys["attention.key_length"] = keys["attention.value_length"] = self.head_dim
-        if self.rope.kind == "linear":
-            keys["rope.scaling.type"], keys["rope.scaling.factor"] = "linear", self.rope.factor
-        return {f"llama.{key}": value for key, value in keys.items()}
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every tensor that config.json calls for."""
-        dim, ffn, queries, keys = self.dim, self.ffn, self.heads * self.head_dim, self.kv_heads * self.head_dim
-        shapes: dict[str, tuple[int, ...]] = {
-            "token_embd.weight": (self.vocab, dim),
-            "output_norm.weight": (dim,),
-        }
-        if not self.tied:
-            shapes["output.weight"] = (self.vocab, dim)
-        attention = {
-            "attn_q": (queries, dim),
-            "attn_k": (keys, dim),
-            "attn_v": (keys, dim),
-            "attn_output": (dim, queries),
-        }
-        mlp = {"ffn_gate": (ffn, dim), "ffn_up": (ffn, dim), "ffn_down": (dim, ffn)}
-        for layer in range(self.layers):
-            block = f"blk.{layer}."
-            shapes[block + "attn_norm.weight"] = shapes[block + "ffn_norm.weight"] = (dim,)
-            for group, bias in ((attention, self.attention_bias), (mlp, self.mlp_bias)):
-                for name, shape in group.items():
-                    shapes[f"{block}{name}.weight"] = shape
-                    if bias:
-                        shapes[f"{block}{name}.bias"] = shape[:1]
-        return shapes
-
-    def skips(self, name: str) -> bool:
-        """Buffers, and an output matrix which config.json ties to the embedding."""
-        return super().skips(name) or (self.tied and name == "lm_head.weight")
+    def biased(self) -> tuple[str, ...]:
+        """All of attention's projections, all of the MLP's, both or none."""
+        return (_ATTENTION if self.attention_bias else ()) + (_MLP if self.mlp_bias else ())
 
     def transforms(self, name: str) -> bool:
         """Query and key projections, whose rows are reordered."""
@@ -132,10 +51,3 @@ class LlamaConverter(Converter):
         """``rope_freqs.weight`` for llama3 scaling."""
         if self.rope.kind == "llama3":
             yield Extra("rope_freqs.weight", self.rope.frequency_factors(self.head_dim))
-
-
-def _head_dim(dim: int, heads: int, chosen: object) -> int:
-    """The head size where config.json does not choose one."""
-    if chosen is None and dim % heads:
-        raise ConversionError(f"config.json: hidden_size is {dim}, which num_attention_heads {heads} does not divide")
-    return dim // heads
