@@ -1,8 +1,10 @@
 """Generation: limits, stops, seeds, sliding, reuse, chats and their errors."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ollamax.engine.chunk import Chunk
@@ -186,8 +188,12 @@ def test_pictures_are_rejected_by_name(load: Load) -> None:
 
 
 def test_token_ids_are_checked(load: Load) -> None:
+    model = load()
     with pytest.raises(OptionError, match="token id 258 is outside the vocabulary, expected 0 to 257"):
-        load().logits([1, 258])
+        model.logits([1, 258])
+    for wrong in ([1.5], "ab", np.ones((40, 2), np.int64)):
+        with pytest.raises(OptionError, match=r"token ids must be whole numbers, not .*[\])'.]$"):
+            model.logits(wrong)
 
 
 def test_options_of_the_wrong_time_are_rejected(load: Load) -> None:
@@ -216,3 +222,43 @@ def test_closing_twice_is_fine(load: Load) -> None:
     model = load()
     model.close()
     model.close()
+
+
+def test_a_closed_model_says_so_and_keeps_no_weights(load: Load) -> None:
+    model = load()
+    running = model.generate(PROMPT, num_predict=9)
+    next(running)
+    held = weakref.ref(model.runner.step_graph)
+    model.close()
+    assert held() is None
+    for call in (
+        lambda: next(running),
+        lambda: model.logits([1, 2]),
+        lambda: model.generate(PROMPT),
+        lambda: model.chat([{"role": "user", "content": "hi"}]),
+        lambda: model.runner.slide(0, 0, 1),
+        lambda: model.runner.copy(0, 0, 1),
+    ):
+        with pytest.raises(UsageError, match="the model was closed; load it again"):
+            call()
+
+
+def test_an_answer_that_another_call_interrupted_does_not_go_on(load: Load) -> None:
+    model = load()
+    for other in (lambda: next(model.generate("a stitch")), lambda: model.logits([1, 2])):
+        running = model.generate(PROMPT, temperature=0, num_predict=9)
+        next(running)
+        other()
+        with pytest.raises(UsageError, match="another call used this model meanwhile"):
+            next(running)
+
+
+def test_an_interrupted_slide_leaves_nothing_to_reuse(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load(num_ctx=32)
+    with monkeypatch.context() as patch:
+        patch.setattr(model.runner._shift, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            list(model.generate(PROMPT, temperature=0, num_predict=40))
+    assert model.runner.cells.length(0) == 0
+    expected = tokens(load(num_ctx=32).generate(PROMPT, temperature=0, num_predict=9))
+    assert tokens(model.generate(PROMPT, temperature=0, num_predict=9)) == expected

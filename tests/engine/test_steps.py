@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ollamax.engine.model import Model
-from ollamax.errors import ContextFullError
+from ollamax.errors import ContextFullError, UsageError
 from ollamax.ml import tensor
 
 Load = Callable[..., Model]
@@ -51,6 +51,20 @@ def test_a_copied_prefix_is_not_computed_again(load: Load) -> None:
     np.testing.assert_allclose(runner.prefill(1, TEXT[25:], every=True), expected[25:], **SAME)
     assert runner.computed - before == len(TEXT) - 25
     np.testing.assert_allclose(runner.prefill(0, TEXT[30:], every=True), expected[30:], **SAME)
+
+
+def test_a_sequence_copied_onto_itself_is_cut(load: Load) -> None:
+    runner = load().runner
+    runner.prefill(0, TEXT[:20])
+    runner.copy(0, 0, 12)
+    np.testing.assert_allclose(runner.prefill(0, TEXT[12:], every=True), load().logits(TEXT)[12:], **SAME)
+
+
+def test_a_sequence_takes_one_token_in_a_step(load: Load) -> None:
+    runner = load(parallel=2).runner
+    with pytest.raises(UsageError, match=r"slots \[1, 1\] hold one twice"):
+        runner.decode([1, 1], [3, 4])
+    assert runner.computed == 0
 
 
 def test_truncated_sequence_goes_on_from_there(load: Load) -> None:

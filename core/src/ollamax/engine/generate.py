@@ -10,7 +10,7 @@ from ollamax.engine.options import Options
 from ollamax.engine.runner import Logits
 from ollamax.engine.sequence import Sequence as Held
 from ollamax.engine.stop import StopMatcher
-from ollamax.errors import ContextFullError
+from ollamax.errors import ContextFullError, UsageError
 from ollamax.sample.sampler import Sampler
 from ollamax.tokenizer.base import Tokenizer
 
@@ -20,8 +20,8 @@ _UNTIL_FULL = -2
 class Generation:
     """One answer to one prompt.
 
-    Iterate it once. Raises ContextFullError when the prompt leaves no room for an answer, and SampleError when the
-    logits allow no choice.
+    Iterate it once. Raises ContextFullError when the prompt leaves no room for an answer, SampleError when the
+    logits allow no choice, and UsageError when another call took over the model meanwhile.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Generation:
         self._began, self._load_seconds = time.perf_counter(), load_seconds
         self._prompt_seconds = 0.0
         self._computed = 0
-        self._answered = 0
+        self._answered = self._turn = 0
         check_fit(self._prompt, held.capacity, tokenizer)
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -68,6 +68,7 @@ class Generation:
     def _read_prompt(self) -> Logits:
         new = self._prompt[self._held.rewind(self._prompt) :]
         logits = self._held.extend(new)
+        self._turn = self._held.turn
         self._computed = len(new)
         self._prompt_seconds = time.perf_counter() - self._began
         for token in self._prompt:
@@ -81,6 +82,10 @@ class Generation:
         return "length" if full or (limit > 0 and self._answered >= limit) else None
 
     def _next(self, token: int) -> Logits:
+        if self._held.turn != self._turn:
+            raise UsageError(
+                "another call used this model meanwhile, so this answer cannot go on; finish one before the next"
+            )
         if len(self._held) >= self._held.capacity:
             keep = self._options.num_keep
             self._held.slide(len(self._prompt) if keep < 0 else min(keep, len(self._prompt)))

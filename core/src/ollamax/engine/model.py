@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
@@ -14,7 +15,7 @@ from ollamax.engine.generate import Generation
 from ollamax.engine.options import Options
 from ollamax.engine.runner import Logits, Runner
 from ollamax.engine.sequence import Sequence as Held
-from ollamax.errors import OptionError
+from ollamax.errors import OptionError, one_line
 from ollamax.modelfile import Modelfile
 from ollamax.template import Template
 from ollamax.tokenizer.base import Tokenizer
@@ -44,7 +45,8 @@ class Parts:
 class Model:
     """Text in, text out. Made by :func:`ollamax.load`; close it, or use it as a context manager.
 
-    One thread uses a model at a time, and one generation runs at a time.
+    One thread uses a model at a time, and one generation runs at a time: another call ends the one before it, which
+    raises UsageError when it is asked for more. So does every call after ``close``.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -137,6 +139,7 @@ class Model:
     def _run(
         self, ids: list[int], options: Mapping[str, Any], *, notice: str | None = None, stops: Sequence[str] = ()
     ) -> Generator[Chunk, None, None]:
+        self.runner.check_open()
         chosen = self.options.merge(options, scope="generate")
         loading, self._unreported_load = self._unreported_load, 0.0
         generation = Generation(self._held, self.tokenizer, ids, chosen, stops=stops, load_seconds=loading)
@@ -157,7 +160,10 @@ class Model:
         raise OptionError(f"the prompt is empty and {self.name} has no token to begin a text with; give a prompt")
 
     def _check_ids(self, ids: Ids) -> list[int]:
-        tokens = [int(token) for token in ids]
+        try:
+            tokens = [index(token) for token in ids]
+        except TypeError:
+            raise OptionError(f"token ids must be whole numbers, not {one_line(repr(ids), 60)}") from None
         for token in tokens:
             if not 0 <= token < self.tokenizer.n_vocab:
                 raise OptionError(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ollamax.arch.trace import Traced
 from ollamax.backend import Backend
-from ollamax.errors import ContextFullError
+from ollamax.errors import ContextFullError, UsageError
 from ollamax.kvcache.cells import Cells
 from ollamax.ml import Graph
 
@@ -22,7 +22,8 @@ class Runner:
     """Runs steps on the slots of one loaded model.
 
     The programs are compiled here, once; a step only fills in their inputs. ``batch`` is the most prompt tokens of
-    one step. ``computed`` counts the tokens that went through the model.
+    one step. ``computed`` counts the tokens that went through the model. After ``close`` everything that would need
+    the backend raises UsageError.
     """
 
     def __init__(self, backend: Backend, traced: Traced, *, slots: int, cells: int, batch: int) -> None:
@@ -32,6 +33,7 @@ class Runner:
         self._vocabulary = int(traced.step.outputs["logits"].shape[-1])
         self.cells = Cells(slots, cells)
         self.computed = 0
+        self._closed = False
 
     @property
     def step_graph(self) -> Graph:
@@ -54,7 +56,9 @@ class Runner:
         return np.concatenate(parts) if parts else np.empty((0, self._vocabulary), np.float32)
 
     def decode(self, slots: Sequence[int], tokens: Sequence[int]) -> Logits:
-        """Append one token to each of several sequences in one step; logits ``(len(slots), n_vocab)``."""
+        """Append one token to each of several different sequences in one step; logits ``(len(slots), n_vocab)``."""
+        if len(set(slots)) < len(slots):
+            raise UsageError(f"slots {list(slots)} hold one twice; a sequence takes one token in a step")
         for slot in slots:
             self._check_room(slot, 1)
         ids = np.asarray(tokens, np.int64)[:, None]
@@ -65,7 +69,11 @@ class Runner:
         self.cells.remove(slot, length)
 
     def slide(self, slot: int, keep: int, discard: int) -> None:
-        """Drop ``discard`` tokens after the first ``keep``, and move the rest down to close the gap."""
+        """Drop ``discard`` tokens after the first ``keep``, and move the rest down to close the gap.
+
+        Where that is interrupted, the whole sequence is forgotten: nobody knows which keys were turned.
+        """
+        self.check_open()
         self.cells.remove(slot, keep, keep + discard)
         change = self.cells.move(slot, keep + discard, -discard)
         cells = self._extent(np.array([slot]))
@@ -74,17 +82,31 @@ class Runner:
             "rows": np.arange(cells)[None],
             "delta": change[None, :cells],
         }
-        self._shift.run(inputs, {"N": 1, "S": cells})
+        try:
+            self._shift.run(inputs, {"N": 1, "S": cells})
+        except BaseException:
+            self.cells.remove(slot)
+            raise
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Make ``target`` start with the first ``length`` tokens of ``source``, without computing them again."""
+        self.check_open()
         self._backend.copy_rows(source, target, self.cells.copy(source, target, length))
 
     def close(self) -> None:
-        """Release the backend."""
-        self._backend.close()
+        """Release the backend, and the programs, which hold the weights; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._backend.close()
+            del self._step, self._shift
+
+    def check_open(self) -> None:
+        """Raise UsageError after ``close``."""
+        if self._closed:
+            raise UsageError("the model was closed; load it again to use it")
 
     def _check_room(self, slot: int, wanted: int) -> None:
+        self.check_open()
         held = self.cells.length(slot)
         if held + wanted > self.cells.cells:
             raise ContextFullError(

@@ -11,13 +11,15 @@ from ollamax.errors import ContextFullError
 class Sequence:
     """The tokens of a slot, in step with its cache.
 
-    After a slide the cache is no longer what the tokens alone would give, so nothing of it is reused.
+    After a slide the cache is no longer what the tokens alone would give, so nothing of it is reused. ``turn`` counts
+    up when tokens are forgotten: whoever was extending the sequence before has lost it.
     """
 
     def __init__(self, runner: Runner, slot: int = 0) -> None:
         self._runner, self._slot = runner, slot
         self._tokens: list[int] = []
         self._slid = False
+        self.turn = 0
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -51,14 +53,15 @@ class Sequence:
     def slide(self, keep: int) -> None:
         """Drop half of the tokens after the first ``keep``, at least one."""
         discard = max(1, (len(self._tokens) - keep) // 2)
+        self._slid = True  # first, for a slide that is interrupted leaves nothing to be reused
         self._runner.slide(self._slot, keep, discard)
         del self._tokens[keep : keep + discard]
-        self._slid = True
 
     def clear(self, length: int = 0) -> None:
         """Forget everything after the first ``length`` tokens."""
-        self._runner.truncate(self._slot, length)
+        self.turn += 1
         del self._tokens[length:]
+        self._runner.truncate(self._slot, length)
         self._slid = self._slid and length > 0
 
 

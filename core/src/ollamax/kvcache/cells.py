@@ -69,6 +69,7 @@ class Cells:
         """Make ``target`` hold the first ``length`` positions of ``source``; returns the cells to copy."""
         held = self.positions[source]
         rows = np.flatnonzero((held >= 0) & (held < length))
+        kept = held[rows]  # a copy, for source and target may be the same
         self.positions[target] = EMPTY
-        self.positions[target, rows] = held[rows]
+        self.positions[target, rows] = kept
         return rows
