@@ -92,6 +92,10 @@ class ContextFullError(OllamaxError):
     """The context has no room for another token and may not slide."""
 
 
+class ImageError(OllamaxError):
+    """A picture is no picture, is damaged or too large, or has no place in the prompt."""
+
+
 class SampleError(OllamaxError):
     """Sampling cannot choose a token, as when every logit is NaN."""
 

@@ -1,0 +1,1 @@
+"""The mllama architecture: Llama 3.2 Vision."""
