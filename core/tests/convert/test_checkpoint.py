@@ -8,6 +8,8 @@ import pytest
 from ollamax.convert.checkpoint import Checkpoint
 from ollamax.errors import CheckpointError
 
+from .torch_pickle import archive, state_dict, storage, tensor
+
 CONFIG = {"architectures": ["ToyForCausalLM"], "vocab_size": 3}
 A, B, C = (np.full((2, 2), value, np.float32) for value in (1, 2, 3))
 FIRST, SECOND = "model-00001-of-00002", "model-00002-of-00002"
@@ -72,10 +74,74 @@ def test_a_directory_without_weights_says_what_was_looked_for(checkpoint_dir):
         assert name in message
 
 
-def test_pytorch_weights_are_named_as_unsupported(checkpoint_dir):
+def pytorch(directory, **files):
+    """State dicts, each of one matrix or more."""
+    for file, tensors in files.items():
+        entries = {
+            name: tensor(storage(str(at), b"FloatStorage", value.size), value.shape, (value.shape[1], 1))
+            for at, (name, value) in enumerate(tensors.items())
+        }
+        path = directory / file.replace("__", ".")
+        archive(path, state_dict(**entries), [(str(at), value.tobytes()) for at, value in enumerate(tensors.values())])
+    return directory
+
+
+@pytest.mark.parametrize("name", ["pytorch_model__bin", "consolidated__00__pth", "mine__pth"])
+def test_one_file_of_pytorch_weights(checkpoint_dir, name):
+    directory = pytorch(checkpoint_dir(CONFIG), **{name: {"a": A, "b": B}})
+    (directory / "training_args.bin").write_bytes(b"a trainer's own, no weights")
+    checkpoint = Checkpoint(directory)
+    assert values(checkpoint) == {"a": 1, "b": 2}
+    checkpoint.close()
+
+
+PARTS = {"pytorch_model-00001-of-00002__bin": {"a": A}, "pytorch_model-00002-of-00002__bin": {"b": B}}
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_shards_of_pytorch_weights(checkpoint_dir, indexed):
+    directory = pytorch(checkpoint_dir(CONFIG), **PARTS)
+    if indexed:
+        weight_map = {"a": "pytorch_model-00001-of-00002.bin", "b": "pytorch_model-00002-of-00002.bin"}
+        (directory / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    assert values(Checkpoint(directory)) == {"a": 1, "b": 2}
+
+
+def test_safetensors_come_before_pytorch(checkpoint_dir):
+    directory = pytorch(checkpoint_dir(CONFIG, model={"a": A}), pytorch_model__bin={"a": B})
+    assert values(Checkpoint(directory)) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("weight_map", "problem"),
+    [
+        ({"a": "pytorch_model-00003-of-00003.bin"}, "is missing; download the whole model"),
+        ({"a": "../outside.bin"}, "plain file name"),
+        ({"a": "model.safetensors"}, "no bin file name"),
+        ({"b": "pytorch_model-00001-of-00002.bin"}, "tensor 'b': is not in pytorch_model-00001"),
+    ],
+)
+def test_a_bad_index_of_pytorch_weights(checkpoint_dir, weight_map, problem):
+    directory = pytorch(checkpoint_dir(CONFIG), **PARTS)
+    (directory / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    assert problem in failure(directory)
+
+
+def test_a_missing_shard_of_pytorch_weights(checkpoint_dir):
+    directory = pytorch(checkpoint_dir(CONFIG), **PARTS, **{"pytorch_model-00004-of-00004__bin": {"c": C}})
+    assert "3 bin files, but neither pytorch_model.bin.index.json nor a full count" in failure(directory)
+
+
+def test_parts_of_tensors_are_not_guessed_together(checkpoint_dir):
+    """Meta's own files split every tensor over the devices."""
+    directory = pytorch(checkpoint_dir(CONFIG), consolidated__00__pth={"a": A}, consolidated__01__pth={"a": B})
+    assert "2 pth files" in failure(directory)
+
+
+def test_files_of_unknown_names_are_shown(checkpoint_dir):
     directory = checkpoint_dir(CONFIG)
-    (directory / "pytorch_model.bin").write_bytes(b"PK")
-    assert "not supported yet" in failure(directory)
+    (directory / "weights.bin").write_bytes(b"PK")
+    assert "holds no weights by a known name, but 'weights.bin'; looked for model.safetensors" in failure(directory)
 
 
 def test_a_file_is_no_directory(tmp_path):

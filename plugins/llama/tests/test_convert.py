@@ -121,6 +121,29 @@ def test_every_tensor_is_the_models(saved):
         np.testing.assert_array_equal(value, tensor.float().numpy(), err_msg=name)
 
 
+@pytest.mark.parametrize("files", ["pytorch_model.bin", "model.pth", "shards", "old format"])
+def test_pytorch_weights_give_the_same_as_safetensors(saved, tmp_path, files):
+    import torch
+
+    model, directory = saved
+    state = model.state_dict()  # tied weights are two names for one storage
+    other = tmp_path / "pytorch"
+    other.mkdir()
+    (other / "config.json").write_bytes((directory / "config.json").read_bytes())
+    if files == "shards":
+        weight_map = {name: f"pytorch_model-0000{1 + at % 3}-of-00003.bin" for at, name in enumerate(state)}
+        for file in set(weight_map.values()):
+            torch.save({name: state[name] for name in state if weight_map[name] == file}, other / file)
+        (other / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    else:
+        name = "pytorch_model.bin" if files == "old format" else files
+        torch.save(state, other / name, _use_new_zipfile_serialization=files != "old format")
+    ours, theirs = conversion_of(other), conversion_of(directory)
+    assert ours.tensors == theirs.tensors
+    for name in theirs.tensors:
+        assert ours.tensor_bytes(name).tobytes() == theirs.tensor_bytes(name).tobytes(), name
+
+
 def test_frequencies_are_the_models(saved):
     model, directory = saved
     source = conversion_of(directory)

@@ -30,8 +30,9 @@ from ollamax.cli.progress import progress
 def create(name: str, file: Path, quantize: str | None) -> None:
     """Create the model NAME from a Modelfile.
 
-    FROM in the Modelfile is a model in the store, a .gguf file, or a Hugging Face directory with safetensors, which
-    is converted. Relative paths start at the Modelfile. If creation fails or is stopped, nothing changes.
+    FROM in the Modelfile is a model in the store, a .gguf file, or a Hugging Face directory with safetensors or
+    PyTorch weights, which is converted. Relative paths start at the Modelfile. If creation fails or is stopped,
+    nothing changes.
     """
     from ollamax.engine.create import create as create_model
     from ollamax.modelfile import load_modelfile

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ollamax.convert.safetensors import SafetensorsFile, StoredTensor
 from ollamax.convert.shards import open_shards
+from ollamax.convert.weight_file import StoredTensor, WeightFile
 from ollamax.errors import CheckpointError
 from ollamax.json_file import MiB, read_object
 
@@ -29,7 +29,7 @@ class Checkpoint:
         self.directory = directory
         self.config: dict[str, Any] = _read_config(directory)
         self.architecture = _architecture(directory / CONFIG, self.config)
-        self._files: dict[str, SafetensorsFile] = {}
+        self._files: dict[str, WeightFile] = {}
         self.tensors: dict[str, StoredTensor] = {}
         for shard in open_shards(directory):
             self.tensors.update(shard.tensors)
@@ -49,7 +49,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
     if not directory.is_dir():
         raise CheckpointError(directory, "not a directory")
     if not (directory / CONFIG).exists():
-        raise CheckpointError(directory, f"no model; looked for a Hugging Face {CONFIG} and safetensors files")
+        raise CheckpointError(directory, f"no model; looked for a Hugging Face {CONFIG} and weights")
     config = read_object(directory / CONFIG, 8 * MiB)
     quantization = config.get("quantization_config")
     if quantization is not None:

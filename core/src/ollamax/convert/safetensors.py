@@ -7,10 +7,10 @@ it does best, validating a hostile header (length, types, shapes, offsets, full 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ollamax.convert.weight_file import StoredTensor, check_name, map_file
 from ollamax.errors import CheckpointError
 from ollamax.json_file import parse_object
 
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
 
 _PREFIX = 8  # the header's length, an unsigned 64-bit little-endian integer
 _LARGEST_HEADER = 32 << 20  # the library allows 100 MB, which costs ten times that as Python objects
-_LONGEST_NAME = 256
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """A tensor in a checkpoint: ``dtype`` as the file spells it (BF16, F8_E4M3), at bytes ``start:end``."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    end: int
 
 
 class SafetensorsFile:
@@ -43,15 +31,16 @@ class SafetensorsFile:
         self.path = path
         self._data: Bytes | None = None
         _validate(path)
-        self._data = _map(path)
+        self._data = map_file(path)
+        self._spans: dict[str, tuple[int, int]] = {}
         self.tensors = self._read_header(self._data)
 
     def tensor_bytes(self, name: str) -> Bytes:
         """The bytes of one tensor (uint8, flat, read-only): a view of the mapped file."""
         if self._data is None:
             raise CheckpointError(self.path, "already closed")
-        tensor = self.tensors[name]
-        return self._data[tensor.start : tensor.end]
+        start, end = self._spans[name]
+        return self._data[start:end]
 
     def close(self) -> None:
         """Let go of the file; it stays mapped as long as views live."""
@@ -66,12 +55,12 @@ class SafetensorsFile:
         for name, entry in header.items():
             if name == "__metadata__":
                 continue
-            if not (name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME):
-                raise CheckpointError(self.path, "a tensor name too long or not printable", ascii(name[:80]))
+            check_name(self.path, name)
             start, end = (begin + offset for offset in entry["data_offsets"])
             if end > data.size:  # only if the file shrank since it was validated
                 raise CheckpointError(self.path, "lies outside the file", where=f"tensor {name}", offset=start)
-            tensors[name] = StoredTensor(name, entry["dtype"], tuple(entry["shape"]), start, end)
+            tensors[name] = StoredTensor(name, entry["dtype"], tuple(entry["shape"]))
+            self._spans[name] = (start, end)
         return tensors
 
 
@@ -88,12 +77,3 @@ def _validate(path: Path) -> None:
         raise CheckpointError(path, f"damaged or truncated safetensors file: {reason}") from error
     except OSError as error:
         raise CheckpointError(path, f"cannot be read: {error.strerror or error}") from error
-
-
-def _map(path: Path) -> Bytes:
-    import numpy as np
-
-    try:
-        return np.memmap(path, dtype=np.uint8, mode="r")
-    except (OSError, ValueError) as error:
-        raise CheckpointError(path, f"cannot be mapped: {error}") from error
