@@ -85,6 +85,18 @@ def blas_threads() -> set[int]:
     return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
 
 
+def test_progress_counts_the_bytes_of_all_weights_so_far() -> None:
+    def stored(name: str, rows: int) -> Weight:
+        return Weight(name, DType.F32, (rows, 4), np.zeros(rows * 16, np.uint8), mapped=False)
+
+    done: list[int] = []
+    backend = CPU()
+    backend.load({"a": stored("a", 2), "b": stored("b", 3)}, done.append)
+    backend.compile(Graph({name: weight(name, (rows, 4)) + 1.0 for name, rows in (("a", 2), ("b", 3))}))
+    backend.close()
+    assert done == [32, 80]
+
+
 def test_threads_option_limits_blas_until_close() -> None:
     before = blas_threads()
     backend = CPU(BackendOptions(threads=3))

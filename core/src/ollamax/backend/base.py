@@ -122,7 +122,10 @@ class Backend(ABC):
 
     @abstractmethod
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
-        """Take the weights; ``progress`` is called with the number of bytes done."""
+        """Take the weights; ``progress`` is called with the number of bytes done so far, all weights together.
+
+        A backend that converts weights when a program is built may call it until then.
+        """
 
     def compile(self, graph: Graph) -> Program:
         """Lower the graph to this backend's ops and build a program. Raises GraphError for an op it cannot run."""

@@ -21,7 +21,7 @@ class Weights:
     """Holds the stored bytes, and the float32 form of what the programs need whole."""
 
     def __init__(self, stored: Mapping[str, Weight], progress: Progress | None = None) -> None:
-        self._stored, self._progress = stored, progress
+        self._stored, self._progress, self._done = stored, progress, 0
         self._whole: dict[str, Array] = {}
 
     def whole(self, name: str) -> Array:
@@ -29,8 +29,9 @@ class Weights:
         if name not in self._whole:
             stored = self.find(name)
             self._whole[name] = self._values(stored)
+            self._done += stored.data.size
             if self._progress is not None:
-                self._progress(stored.data.size)
+                self._progress(self._done)
         return self._whole[name]
 
     def rows(self, name: str, ids: Array) -> Array:
