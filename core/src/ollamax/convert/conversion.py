@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ollamax.convert.base import Converter
 from ollamax.convert.checkpoint import Checkpoint
 from ollamax.convert.file_type import QUANTIZATION_VERSION, file_type
+from ollamax.convert.mapping import FLOATS, MappedTensor, Status, map_tensors
 from ollamax.errors import ConversionError
 from ollamax.types import DType, TensorInfo
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ollamax.convert.base import Array
 
     Bytes = npt.NDArray[np.uint8]
-
-_FLOATS = {"F32": DType.F32, "F16": DType.F16, "BF16": DType.BF16}
 
 
 class Conversion:
@@ -34,9 +32,11 @@ class Conversion:
     def __init__(self, checkpoint: Checkpoint, converter: Converter, tokenizer_metadata: Mapping[str, Any]) -> None:
         self._checkpoint, self._converter = checkpoint, converter
         hyper_parameters = converter.hyper_parameters()
-        self._sources = _rename(checkpoint, converter)
-        self.tensors: dict[str, TensorInfo] = self._describe()
-        self._check_shapes()
+        rows = map_tensors(checkpoint.tensors, converter)
+        _check(checkpoint, rows)
+        mapped = {row.info.name: row for row in rows if row.info is not None}
+        self._sources = {name: row.source for name, row in mapped.items()}
+        self.tensors: dict[str, TensorInfo] = {name: row.info for name, row in mapped.items() if row.info}
         # Last, because their size follows config.json, which now agrees with weights that exist.
         self._extras = self._add_extras()
         self.metadata: Mapping[str, Any] = {
@@ -59,7 +59,7 @@ class Conversion:
         if name in self._extras:
             return np.ascontiguousarray(self._extras[name], dtype="<f4").reshape(-1).view(np.uint8)
         source = self._sources[name]
-        stored = _FLOATS[self._checkpoint.tensors[source].dtype]
+        stored = FLOATS[self._checkpoint.tensors[source].dtype]
         raw = self._checkpoint.tensor_bytes(source)
         changed = self._converter.transforms(name)
         if not changed and stored == info.dtype:
@@ -75,14 +75,6 @@ class Conversion:
         """Close the checkpoint."""
         self._checkpoint.close()
 
-    def _describe(self) -> dict[str, TensorInfo]:
-        tensors = {}
-        for name, source in self._sources.items():
-            stored = self._checkpoint.tensors[source]
-            plain = len(stored.shape) <= 1 or name.endswith("_norm.weight")
-            tensors[name] = TensorInfo(name, DType.F32 if plain else _FLOATS[stored.dtype], stored.shape)
-        return tensors
-
     def _add_extras(self) -> dict[str, Array]:
         extras = {}
         for extra in self._converter.extras():
@@ -93,57 +85,19 @@ class Conversion:
             extras[extra.name] = extra.value
         return extras
 
-    def _check_shapes(self) -> None:
-        expected = self._converter.shapes()
-        if not expected:
-            return
-        faults = []
-        for name in sorted(expected.keys() | self._sources.keys()):
-            if name not in self._sources:
-                faults.append(f"{name} is missing ({_shape(expected[name])})")
-            elif name not in expected:
-                faults.append(f"{self._sources[name]} is not part of such a model")
-            elif expected[name] != self.tensors[name].shape:
-                actual = _shape(self.tensors[name].shape)
-                faults.append(f"{self._sources[name]} is {actual}, not {_shape(expected[name])}")
-        if faults:
-            directory = self._checkpoint.directory
-            raise ConversionError(f"{directory}: config.json and the weights disagree: {'; '.join(faults)}")
 
-
-def _rename(checkpoint: Checkpoint, converter: Converter) -> dict[str, str]:
-    """GGUF names to checkpoint names."""
-    sources: dict[str, str] = {}
-    faults = []
-    for source, stored in checkpoint.tensors.items():
-        if converter.skips(source):
-            continue
-        name = _gguf_name(converter, source)
-        if name is None:
-            faults.append(f"{source} (no rule for this name)")
-        elif name in sources:
-            faults.append(f"{source} (becomes {name}, as does {sources[name]})")
-        elif stored.dtype not in _FLOATS:
-            faults.append(f"{source} (type {stored.dtype}; F32, F16 and BF16 are supported)")
-        else:
-            sources[name] = source
+def _check(checkpoint: Checkpoint, rows: Iterable[MappedTensor]) -> None:
+    """Raise ConversionError with everything that is wrong with names and types, else with shapes."""
+    faults = [row for row in rows if row.status.fails]
+    unmapped = [row.problem for row in faults if row.status is Status.UNMAPPED]
+    if unmapped:
+        count = len(unmapped)
+        raise ConversionError(f"{checkpoint.directory}: {count} tensors cannot be converted: {', '.join(unmapped)}")
     if faults:
-        raise ConversionError(f"{checkpoint.directory}: {len(faults)} tensors cannot be converted: {', '.join(faults)}")
-    return sources
-
-
-def _gguf_name(converter: Converter, source: str) -> str | None:
-    for pattern, replacement in converter.rename:
-        match = re.match(pattern, source)
-        if match:
-            return match.expand(replacement) + source[match.end() :]
-    return None
+        problems = "; ".join(row.problem for row in faults)
+        raise ConversionError(f"{checkpoint.directory}: config.json and the weights disagree: {problems}")
 
 
 def _name(checkpoint: Checkpoint) -> str:
     # A directory name may hold bytes that are no UTF-8; a GGUF string may not.
     return checkpoint.directory.resolve().name.encode("utf-8", "replace").decode("utf-8")
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape)) if shape else "a scalar"

@@ -35,10 +35,7 @@ class Quantized:
 
     def __init__(self, source: TensorSource, dtype: DType, metadata: Mapping[str, Any] | None = None) -> None:
         self._source = source
-        self.tensors: Mapping[str, TensorInfo] = {
-            name: TensorInfo(name, _target(info, dtype, "output.weight" in source.tensors), info.shape)
-            for name, info in source.tensors.items()
-        }
+        self.tensors = target_types(source.tensors, dtype)
         changed = [source.tensors[name] for name, info in self.tensors.items() if self._changes(info)]
         quantized = [info for info in changed if info.dtype not in _FLOATS]
         if quantized:
@@ -91,6 +88,12 @@ class Quantized:
             count = min(step, rows - first)
             part = raw[first * bytes_per_row : (first + count) * bytes_per_row]
             yield dequantize(part, info.dtype, (count, width))
+
+
+def target_types(tensors: Mapping[str, TensorInfo], dtype: DType) -> dict[str, TensorInfo]:
+    """The tensors of a model that is quantised to ``dtype``, each in the type that ``Quantized`` gives it."""
+    untied = "output.weight" in tensors
+    return {name: TensorInfo(name, _target(info, dtype, untied), info.shape) for name, info in tensors.items()}
 
 
 def _target(info: TensorInfo, dtype: DType, untied: bool) -> DType:

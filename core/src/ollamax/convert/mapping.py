@@ -1,0 +1,105 @@
+"""What becomes of every tensor of a checkpoint: its name, shape and type in GGUF, or why it has none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ollamax.convert.base import Converter
+from ollamax.convert.weight_file import StoredTensor
+from ollamax.types import DType, TensorInfo
+
+FLOATS = {"F32": DType.F32, "F16": DType.F16, "BF16": DType.BF16}
+
+
+class Status(StrEnum):
+    """What is to be said of a tensor; all but MAPPED, ADDED and IGNORED make the conversion fail."""
+
+    MAPPED = "mapped"
+    ADDED = "added"  # made by the converter
+    IGNORED = "ignored"  # left out on purpose
+    UNMAPPED = "unmapped"  # no rule, no place of its own, or a type that cannot be converted
+    UNUSED = "unused"  # config.json does not call for it
+    MISSHAPEN = "misshapen"
+    MISSING = "missing"
+
+    @property
+    def fails(self) -> bool:
+        """Whether a conversion stops at this."""
+        return self not in (Status.MAPPED, Status.ADDED, Status.IGNORED)
+
+
+@dataclass(frozen=True, slots=True)
+class MappedTensor:
+    """One tensor. ``source`` is its name in the checkpoint and ``stored`` its type there; empty for what is not in it.
+
+    ``info`` is what it becomes, before quantisation; None if it becomes nothing. ``problem`` says what is wrong.
+    """
+
+    status: Status
+    source: str
+    stored: str
+    shape: tuple[int, ...]
+    info: TensorInfo | None = None
+    problem: str = ""
+
+
+def map_tensors(tensors: Mapping[str, StoredTensor], converter: Converter) -> list[MappedTensor]:
+    """Every tensor of the checkpoint in its order, then those that are missing, by name."""
+    rows: list[MappedTensor] = []
+    sources: dict[str, str] = {}
+    expected = converter.shapes()
+    for source, stored in tensors.items():
+        name = None if converter.skips(source) else _gguf_name(converter, source)
+        rows.append(_row(converter, stored, name, sources, expected))
+        if name is not None:
+            sources.setdefault(name, source)
+    for name in sorted(expected.keys() - sources.keys()):
+        shape = expected[name]
+        rows.append(MappedTensor(Status.MISSING, "", "", shape, problem=f"{name} is missing ({show_shape(shape)})"))
+    return rows
+
+
+def show_shape(shape: tuple[int, ...]) -> str:
+    """``shape`` for people: 4096 x 64."""
+    return " x ".join(map(str, shape)) if shape else "a scalar"
+
+
+def _row(
+    converter: Converter,
+    stored: StoredTensor,
+    name: str | None,
+    sources: Mapping[str, str],
+    expected: Mapping[str, tuple[int, ...]],
+) -> MappedTensor:
+    def row(status: Status, info: TensorInfo | None = None, problem: str = "") -> MappedTensor:
+        return MappedTensor(status, stored.name, stored.dtype, stored.shape, info, problem)
+
+    if converter.skips(stored.name):
+        return row(Status.IGNORED)
+    if name is None:
+        return row(Status.UNMAPPED, problem=f"{stored.name} (no rule for this name)")
+    if name in sources:
+        return row(Status.UNMAPPED, problem=f"{stored.name} (becomes {name}, as does {sources[name]})")
+    if stored.dtype not in FLOATS:
+        problem = f"{stored.name} (type {stored.dtype}; F32, F16 and BF16 are supported)"
+        return row(Status.UNMAPPED, problem=problem)
+    # Vectors and norms become F32, as llama.cpp writes them.
+    plain = len(stored.shape) <= 1 or name.endswith("_norm.weight")
+    info = TensorInfo(name, DType.F32 if plain else FLOATS[stored.dtype], stored.shape)
+    if expected and name not in expected:
+        return row(Status.UNUSED, info, f"{stored.name} is not part of such a model")
+    if expected and expected[name] != stored.shape:
+        shapes = f"{show_shape(stored.shape)}, not {show_shape(expected[name])}"
+        return row(Status.MISSHAPEN, info, f"{stored.name} is {shapes}")
+    return row(Status.MAPPED, info)
+
+
+def _gguf_name(converter: Converter, source: str) -> str | None:
+    for pattern, replacement in converter.rename:
+        match = re.match(pattern, source)
+        if match:
+            return match.expand(replacement) + source[match.end() :]
+    return None
