@@ -74,6 +74,13 @@ class Converter:
         """Whether ``transform`` changes this tensor; others are passed on byte for byte."""
         return False
 
+    def copies(self) -> Mapping[str, str]:
+        """Tensors to make of one that has another name in GGUF too: new name to that name.
+
+        ``transform`` is called for each of the two with its own name.
+        """
+        return {}
+
     def extras(self) -> Iterable[Extra]:
         """Tensors to add."""
         return ()
