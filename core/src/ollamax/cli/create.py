@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ollamax.cli.progress import progress
+from ollamax.errors import UsageError
 
 
 @click.command()
@@ -27,7 +28,9 @@ from ollamax.cli.progress import progress
     metavar="TYPE",
     help="Store the weights as TYPE: F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1 or Q4_0.",
 )
-def create(name: str, file: Path, quantize: str | None) -> None:
+@click.option("--dry-run", is_flag=True, help="List what would become of every tensor, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list of --dry-run as JSON.")
+def create(name: str, file: Path, quantize: str | None, dry_run: bool, as_json: bool) -> None:
     """Create the model NAME from a Modelfile.
 
     FROM in the Modelfile is a model in the store, a .gguf file, or a Hugging Face directory with safetensors or
@@ -37,7 +40,15 @@ def create(name: str, file: Path, quantize: str | None) -> None:
     from ollamax.engine.create import create as create_model
     from ollamax.modelfile import load_modelfile
 
+    if as_json and not dry_run:
+        raise UsageError("--json prints the list of --dry-run; add that, or leave --json out")
     modelfile = load_modelfile(file)
+    if dry_run:
+        from ollamax.cli.plan import show_plan
+        from ollamax.engine.dry_run import dry_run as plan
+
+        show_plan(plan(name, modelfile, file.parent, quantize), as_json)
+        return
     with progress(f"creating {name}") as shown:
         made = create_model(name, modelfile, file.parent, quantize, shown.reach)
     click.echo(f"created {made}")

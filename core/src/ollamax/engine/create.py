@@ -42,14 +42,12 @@ def create(
 
     full_name = ModelName.parse(name)
     dtype = None if quantize is None else parse_dtype(quantize)
-    if modelfile.from_ is None:
-        raise ModelfileError("the Modelfile has no FROM; name a model, a .gguf file or a Hugging Face directory")
-    _check_own(modelfile)
+    from_ = check_own(modelfile)
     store, registry = store or Store(), get_registry()
-    origin = find_origin(modelfile.from_, base_dir, store, registry)
+    origin = find_origin(from_, base_dir, store, registry)
     with closing(open_source(origin.path, registry)) as source:
         result = inherit(modelfile, origin.modelfile)
-        _check_result(result, source, origin.path, registry)
+        check_result(result, source, origin.path, registry)
         with store.transaction() as transaction:
             model = _add_model(transaction, origin, source, dtype, progress)
             layers = [model, *_setting_layers(transaction, result)]
@@ -58,16 +56,19 @@ def create(
     return full_name
 
 
-def _check_own(modelfile: Modelfile) -> None:
-    """What can be wrong with a Modelfile by itself, before a model of many gigabytes is looked at."""
+def check_own(modelfile: Modelfile) -> str:
+    """Its FROM, once it is sure that nothing is wrong with the Modelfile itself; before gigabytes are looked at."""
+    if modelfile.from_ is None:
+        raise ModelfileError("the Modelfile has no FROM; name a model, a .gguf file or a Hugging Face directory")
     Options().merge(parameters(modelfile.parameters))
     if modelfile.template is not None:
         from ollamax.template import choose_template
 
         choose_template(modelfile.template, {})
+    return modelfile.from_
 
 
-def _check_result(modelfile: Modelfile, source: TensorSource, path: Path, registry: Registry) -> None:
+def check_result(modelfile: Modelfile, source: TensorSource, path: Path, registry: Registry) -> None:
     """Whether the model will load: options, template, architecture, tensors and tokenizer."""
     from ollamax.arch.binding import bind
     from ollamax.gguf import Metadata

@@ -11,6 +11,8 @@ from ollamax.tokenizer.base import PreTokenizer
 from ollamax.types import TensorSource
 
 if TYPE_CHECKING:
+    from ollamax.convert.base import Converter
+    from ollamax.convert.checkpoint import Checkpoint
     from ollamax.convert.conversion import Conversion
 
 _PARTS = "split.count"
@@ -39,16 +41,26 @@ def open_source(path: Path, registry: Registry) -> TensorSource:
 
 def open_checkpoint(directory: Path, registry: Registry) -> Conversion:
     """The Hugging Face directory as GGUF metadata and tensors; raises as ``open_source`` does."""
-    from ollamax.convert.checkpoint import Checkpoint
     from ollamax.convert.conversion import Conversion
     from ollamax.tokenizer.huggingface import tokenizer_metadata
 
-    checkpoint = Checkpoint(directory)
+    checkpoint, converter = open_converter(directory, registry)
     try:
-        converter = registry.converter_for(checkpoint.architecture)(checkpoint.config)
         vocab = converter.config.size("vocab_size")
         pre_tokenizers = [kind for kind in registry.tokenizers if issubclass(kind, PreTokenizer)]
         return Conversion(checkpoint, converter, tokenizer_metadata(directory, pre_tokenizers, vocab))
+    except BaseException:
+        checkpoint.close()
+        raise
+
+
+def open_converter(directory: Path, registry: Registry) -> tuple[Checkpoint, Converter]:
+    """The Hugging Face directory, open, and the converter that its config.json asks for."""
+    from ollamax.convert.checkpoint import Checkpoint
+
+    checkpoint = Checkpoint(directory)
+    try:
+        return checkpoint, registry.converter_for(checkpoint.architecture)(checkpoint.config)
     except BaseException:
         checkpoint.close()
         raise
