@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ollamax.errors import StoreError
+
 _FALSE = {"", "0", "false", "no", "off"}
 
 
@@ -18,10 +20,26 @@ def debug() -> bool:
     return flag("OLLAMAX_DEBUG")
 
 
+def home_dir() -> Path | None:
+    """``~/.ollamax``, where models and history lie; None for a user without a home directory, as in some containers."""
+    try:
+        return Path.home() / ".ollamax"
+    except RuntimeError:
+        return None
+
+
 def models_dir() -> Path:
-    """``OLLAMAX_MODELS``: the root of the model store; ``~/.ollamax/models`` by default."""
+    """``OLLAMAX_MODELS``: the root of the model store; ``~/.ollamax/models`` by default.
+
+    Raises StoreError for a user without a home directory who does not set it.
+    """
     chosen = os.environ.get("OLLAMAX_MODELS")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".ollamax" / "models"
+    if chosen:
+        return Path(os.path.expanduser(chosen))  # noqa: PTH111 - pathlib's raises for a user that does not exist
+    home = home_dir()
+    if home is None:
+        raise StoreError("there is no home directory to keep models in; set OLLAMAX_MODELS to a directory")
+    return home / "models"
 
 
 def strict_plugins() -> bool:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -179,3 +180,44 @@ def test_reader_that_goes_away(lines: int) -> None:
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def run_in_shell(arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    code = "from ollamax.cli.main import main; raise SystemExit(main())"
+    return subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "$1" {arguments}', sys.executable, code],
+        capture_output=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize(
+    ("arguments", "status", "error"),
+    [
+        ("list <&-", 0, b""),
+        ("list >&-", 0, b""),
+        ("--help >&-", 0, b""),
+        ("run no-such-model <&-", 2, b"Error: the prompt is empty"),
+        ("run no-such-model hi <&- >&-", 1, b"Error: model 'no-such-model' not found"),
+        ("run no-such-model hi <&- >&- 2>&-", 1, b""),
+    ],
+)
+def test_closed_streams(arguments: str, status: int, error: bytes, tmp_path: Path) -> None:
+    result = run_in_shell(arguments, OLLAMAX_MODELS=str(tmp_path))
+    assert result.returncode == status
+    assert result.stderr.startswith(error)
+    assert b"internal error" not in result.stderr
+
+
+def test_output_in_an_encoding_that_lacks_a_character(tmp_path: Path) -> None:
+    code = (
+        "from ollamax.cli import main as m; import click; from ollamax.cli.command_table import COMMANDS, Entry\n"
+        "m.probe = click.command('probe')(lambda: print('caf\\xe9 \\u4e2d'))\n"
+        "COMMANDS['probe'] = Entry('ollamax.cli.main:probe', '')\n"
+        "raise SystemExit(m.main(['probe']))"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=False)
+    assert (result.returncode, result.stdout.strip()) == (0, b"caf\xe9 ?")

@@ -45,7 +45,8 @@ class Terminal:
     """
 
     def __init__(self, history: Path | None = None) -> None:
-        self._path = history or Path.home() / ".ollamax" / "history"
+        home = config.home_dir()
+        self._path = history or (home and home / "history")  # without a home directory none is kept
         self._keep = not config.flag("OLLAMAX_NOHISTORY")
         self._added = 0
         try:
@@ -56,7 +57,7 @@ class Terminal:
         self._readline = readline
         readline.set_auto_history(False)
         readline.set_history_length(_LONGEST_HISTORY)
-        if self._keep:
+        if self._keep and self._path:
             # A history that is missing or cannot be read is no reason not to talk.
             with contextlib.suppress(OSError):
                 readline.read_history_file(self._path)
@@ -75,7 +76,7 @@ class Terminal:
 
     def close(self) -> None:
         """Append this session's lines to the file, which only its owner may read."""
-        if not self._readline or not self._added:
+        if not self._readline or not self._added or not self._path:
             return
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ import click
 from ollamax import __version__, config
 from ollamax.cli.command_table import ALIASES, COMMANDS, CORE_NAMES
 from ollamax.cli.console import print_error
+from ollamax.cli.streams import prepare_streams
 from ollamax.errors import OllamaxError
 
 
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 is success, 1 an error, 2 a wrong call, 130 Ctrl-C. An error is one line on stderr; ``OLLAMAX_DEBUG=1`` adds
     the traceback.
     """
+    prepare_streams()
     try:
         status = cli.main(arguments, prog_name="ollamax", standalone_mode=False)
         sys.stdout.flush()
