@@ -266,6 +266,7 @@ def fails(capsys, status, expected, actual):
         ("FROM settled.gguf\nPARAMETER num_predict 1\nPARAMETER max_tokens 2", (), 2, "given twice"),
         ("FROM settled.gguf\nPARAMETER num_gpu 3", (), 2, "num_gpu is not supported"),
         ("FROM settled.gguf\nPARAMETER top_p 3", (), 2, "top_p"),
+        ("FROM settled.gguf\nPARAMETER num_ctx 9", (), 2, "num_ctx is 9, but"),
         ("FROM settled.gguf\nTEMPLATE {{ .Prompt", (), 1, "template"),
         ("FROM settled.gguf\nADAPTER x", (), 1, "line 2"),
         ("FROM settled.gguf\nFORM x", (), 1, "line 2"),
@@ -320,7 +321,7 @@ def test_a_truncated_file(work, settled, capsys):
 
 def test_a_quantised_file_is_not_quantised_again(work, settled, capsys):
     save_gguf(work / "small.gguf", DType.Q4_0)
-    problem = "to Q8_0, and 1 are Q4_0 already, such as token_embd.weight"
+    problem = "1 weights are Q4_0 already, such as token_embd.weight, and quantizing them to Q8_0 adds to their error"
     fails(capsys, 1, problem, run(work, "FROM small.gguf", "--quantize", "Q8_0"))
     settled()
 
@@ -378,7 +379,7 @@ def test_a_full_disk(work, checkpoint, settled, capsys, monkeypatch, source, arg
 @pytest.mark.parametrize("source", ["hf", "settled.gguf", "mine"])
 def test_ctrl_c(work, checkpoint, settled, capsys, monkeypatch, source):
     Break(monkeypatch, KeyboardInterrupt(), 5)
-    assert run(work, f"FROM {source}\nSYSTEM Second.") == 130
+    fails(capsys, 1, "creating mine was stopped by Ctrl-C", run(work, f"FROM {source}\nSYSTEM Second."))
     settled()
     monkeypatch.undo()
 
@@ -388,7 +389,7 @@ def test_ctrl_c_while_a_tensor_is_made(work, checkpoint, settled, capsys, monkey
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ollamax.convert.quantize.Quantized.tensor_bytes", interrupt)
-    assert run(work, "FROM hf", "-q", "Q8_0") == 130
+    fails(capsys, 1, "creating mine was stopped by Ctrl-C", run(work, "FROM hf", "-q", "Q8_0"))
     settled()
 
 
@@ -500,3 +501,35 @@ def test_a_dry_run_of_nothing(work, store, strict, capsys):
 
 def test_json_is_for_dry_runs_only(work, checkpoint, store, capsys):
     fails(capsys, 2, "--json prints the list of --dry-run", run(work, "FROM hf", "--json"))
+
+
+# Weights that are not what one hopes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [(), ("--quantize", "Q8_0")])
+def test_nan_is_a_warning_that_names_the_tensor(work, checkpoint, store, capsys, arguments):
+    values = embedding()
+    values[3, 5] = np.nan
+    tensors = {"embed.weight": values, "norm.weight": np.ones(DIM, np.float32)}
+    safetensors.numpy.save_file(tensors, checkpoint / "model.safetensors")
+    assert run(work, "FROM hf", *arguments) == 0
+    errors = capsys.readouterr().err.splitlines()
+    assert errors == ["Warning: tensor token_embd.weight holds NaN; what the model computes with it will be NaN too"]
+    assert store.find("mine")
+
+
+def test_few_bits_are_quantised_again_only_on_request(work, store, capsys):
+    save_gguf(work / "x.gguf", DType.Q4_0)
+    text = "FROM ./x.gguf"
+    fails(capsys, 1, "add --allow-requantize", run(work, text, "--quantize", "Q8_0"))
+    fails(capsys, 2, "belongs to --quantize", run(work, text, "--allow-requantize"))
+    assert run(work, text, "--quantize", "Q8_0", "--allow-requantize") == 0
+    with blob(store.get("mine")) as file:
+        assert file.tensors["token_embd.weight"].dtype == DType.Q8_0
+
+
+def test_a_dry_run_tells_of_few_bits(work, store, strict, capsys):
+    save_gguf(work / "x.gguf", DType.Q4_0)
+    status, _, errors = dry(work, capsys, "FROM ./x.gguf", "--quantize", "Q8_0")
+    assert (status, "add --allow-requantize" in errors[0]) == (1, True)
+    assert dry(work, capsys, "FROM ./x.gguf", "--quantize", "Q8_0", "--allow-requantize")[0] == 0

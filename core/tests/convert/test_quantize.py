@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ollamax.convert.file_type import WRITABLE, file_type, file_type_name, parse_dtype
+from ollamax.convert.nan_watch import NaNWatch
 from ollamax.convert.quantize import Quantized
 from ollamax.errors import ConversionError, UsageError
 from ollamax.ml.dtype import dequantize, quantize
@@ -101,18 +102,45 @@ def test_metadata_says_the_type(dtype):
     assert source.metadata["general.file_type"] == 0
 
 
-def test_quantised_weights_are_not_quantised_again():
-    source = Arrays(model("blk.0.ffn_up.weight", "blk.1.ffn_up.weight"), DType.Q8_0)
+def test_weights_of_few_bits_are_quantised_again_only_on_request():
+    name = "blk.0.ffn_up.weight"
+    source = Arrays(model(name, "blk.1.ffn_up.weight"), DType.Q4_0)
     with pytest.raises(ConversionError) as caught:
-        Quantized(source, DType.Q4_0)
-    assert "and 2 are Q8_0 already, such as blk.0.ffn_up.weight;" in str(caught.value)
+        Quantized(source, DType.Q8_0)
+    assert "2 weights are Q4_0 already, such as blk.0.ffn_up.weight" in str(caught.value)
+    assert "--allow-requantize" in str(caught.value)
+    again = Quantized(source, DType.Q8_0, requantize=True)
+    before = dequantize(source.tensor_bytes(name), DType.Q4_0, (4, 64))
+    np.testing.assert_array_equal(again.tensor_bytes(name), quantize(before, DType.Q8_0))
+
+
+@pytest.mark.parametrize("dtype", WRITABLE)
+def test_weights_of_eight_bits_become_any_type(dtype):
+    name = "blk.0.ffn_up.weight"
+    source = Arrays(model(name), DType.Q8_0)
+    before = dequantize(source.tensor_bytes(name), DType.Q8_0, (4, 64))
+    np.testing.assert_array_equal(Quantized(source, dtype).tensor_bytes(name), quantize(before, dtype))
+
+
+def test_what_has_the_type_already_is_passed_on():
+    source = Arrays(model("blk.0.ffn_up.weight"), DType.Q4_0)
+    result = Quantized(source, DType.Q4_0).tensor_bytes("blk.0.ffn_up.weight")
+    np.testing.assert_array_equal(result, source.tensor_bytes("blk.0.ffn_up.weight"))
+
+
+@pytest.mark.parametrize("dtype", [DType.Q8_1, DType.Q8_K, DType.I32])
+def test_types_that_hold_no_weights(dtype):
+    source = Arrays(model("blk.0.ffn_up.weight", shape=(4, 256)))
+    source.tensors["blk.0.ffn_up.weight"] = TensorInfo("blk.0.ffn_up.weight", dtype, (4, 256))
+    with pytest.raises(ConversionError, match=f"blk.0.ffn_up.weight is {dtype.name}, which cannot be quantized"):
+        Quantized(source, DType.Q8_0, requantize=True)
 
 
 @pytest.mark.parametrize(
     ("value", "dtype", "problem"),
     [
-        (np.nan, DType.Q8_0, "NaN or infinity"),
-        (np.inf, DType.BF16, "NaN or infinity"),
+        (-np.inf, DType.Q8_0, "infinity"),
+        (np.inf, DType.BF16, "infinity"),
         (70000.0, DType.F16, "too large for F16; try BF16"),
         (-1e9, DType.Q4_1, "too large for Q4_1; try BF16"),
     ],
@@ -122,6 +150,43 @@ def test_values_that_do_not_fit_are_an_error(value, dtype, problem):
     arrays["blk.0.ffn_up.weight"][1, 3] = value
     with pytest.raises(ConversionError, match=f"blk.0.ffn_up.weight .*{problem}"):
         Quantized(Arrays(arrays), dtype).tensor_bytes("blk.0.ffn_up.weight")
+
+
+@pytest.mark.parametrize("dtype", WRITABLE)
+def test_nan_stays_in_its_block_and_the_rest_is_what_it_would_be(dtype):
+    name = "blk.0.ffn_up.weight"
+    arrays = model(name)
+    clean = dequantize(Quantized(Arrays(arrays), dtype).tensor_bytes(name), dtype, (4, 64))
+    arrays[name][1, 3] = np.nan
+    got = dequantize(Quantized(Arrays(arrays), dtype).tensor_bytes(name), dtype, (4, 64))
+    block = slice(0, 32) if dtype.is_quantized else slice(3, 4)
+    assert np.isnan(got[1, 3])
+    got[1, block] = clean[1, block]
+    np.testing.assert_array_equal(got, clean)
+
+
+def test_nan_beside_infinity_does_not_hide_it():
+    arrays = model("blk.0.ffn_up.weight")
+    arrays["blk.0.ffn_up.weight"][1, 3:5] = np.nan, np.inf
+    with pytest.raises(ConversionError, match="holds infinity"):
+        Quantized(Arrays(arrays), DType.Q8_0).tensor_bytes("blk.0.ffn_up.weight")
+
+
+@pytest.mark.parametrize("dtype", [DType.F32, DType.F16, DType.BF16])
+@pytest.mark.parametrize("chunk", [4, 64, 1 << 24])
+def test_a_tensor_with_nan_is_named_once(monkeypatch, dtype, chunk):
+    monkeypatch.setattr("ollamax.convert.nan_watch._CHUNK_BYTES", chunk)
+    arrays = model("a.weight", "b.weight", "c.weight")
+    arrays["b.weight"][3, 63] = -np.nan
+    arrays["c.weight"][0, :2] = np.inf, -np.inf
+    told = []
+    source = Arrays(arrays, dtype)
+    watch = NaNWatch(source, told.append)
+    for name in [*arrays, *arrays]:
+        assert watch.tensor_bytes(name).tobytes() == source.tensor_bytes(name).tobytes()
+    assert told == ["tensor b.weight holds NaN; what the model computes with it will be NaN too"]
+    watch.close()
+    assert source.closed
 
 
 @settings(max_examples=30, deadline=None)

@@ -15,6 +15,11 @@ def print_error(message: str) -> None:
     print(f"Error: {one_line(message)}", file=sys.stderr)
 
 
+def print_warning(message: str) -> None:
+    """``Warning: message`` on stderr, on one line."""
+    print(f"Warning: {one_line(message)}", file=sys.stderr)
+
+
 def print_json(value: Any) -> None:
     """``value`` as indented JSON on stdout."""
     print(json.dumps(value, indent=2))

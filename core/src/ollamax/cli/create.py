@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ollamax.cli.console import print_warning
 from ollamax.cli.progress import progress
 from ollamax.errors import UsageError
 
@@ -28,9 +29,10 @@ from ollamax.errors import UsageError
     metavar="TYPE",
     help="Store the weights as TYPE: F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1 or Q4_0.",
 )
+@click.option("--allow-requantize", is_flag=True, help="Quantize weights of fewer than 8 bits too, at a loss.")
 @click.option("--dry-run", is_flag=True, help="List what would become of every tensor, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the list of --dry-run as JSON.")
-def create(name: str, file: Path, quantize: str | None, dry_run: bool, as_json: bool) -> None:
+def create(name: str, file: Path, quantize: str | None, allow_requantize: bool, dry_run: bool, as_json: bool) -> None:
     """Create the model NAME from a Modelfile.
 
     FROM in the Modelfile is a model in the store, a .gguf file, or a Hugging Face directory with safetensors or
@@ -42,13 +44,23 @@ def create(name: str, file: Path, quantize: str | None, dry_run: bool, as_json: 
 
     if as_json and not dry_run:
         raise UsageError("--json prints the list of --dry-run; add that, or leave --json out")
+    if allow_requantize and quantize is None:
+        raise UsageError("--allow-requantize belongs to --quantize TYPE; add that, or leave it out")
     modelfile = load_modelfile(file)
     if dry_run:
         from ollamax.cli.plan import show_plan
         from ollamax.engine.dry_run import dry_run as plan
 
-        show_plan(plan(name, modelfile, file.parent, quantize), as_json)
+        show_plan(plan(name, modelfile, file.parent, quantize, requantize=allow_requantize), as_json)
         return
     with progress(f"creating {name}") as shown:
-        made = create_model(name, modelfile, file.parent, quantize, shown.reach)
+        made = create_model(
+            name,
+            modelfile,
+            file.parent,
+            quantize,
+            shown.reach,
+            requantize=allow_requantize,
+            warn=print_warning,
+        )
     click.echo(f"created {made}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ollamax.convert.file_type import FILE_TYPES, QUANTIZATION_VERSION
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     Bytes = npt.NDArray[np.uint8]
 
-_FLOATS = (DType.F32, DType.F16, DType.BF16)
+# What loses nothing, or next to nothing, when it is quantised again.
+_FINE = (DType.F32, DType.F16, DType.BF16, DType.Q8_0)
+_UNREADABLE = (DType.Q8_1, DType.Q8_K)  # ggml's own intermediate results
 _CHUNK_ELEMENTS = 1 << 22  # 16 MiB as F32
 
 
@@ -29,21 +31,23 @@ class Quantized:
       Q5_1. llama.cpp takes Q6_K there, which gguf's Python code cannot write.
     - Rows that do not divide into blocks become F16.
 
-    ``metadata`` replaces the source's own, as the typed metadata of a GGUF file does. Raises ConversionError at once
-    if a weight is already quantised, and later if a value does not fit.
+    ``metadata`` replaces the source's own, as the typed metadata of a GGUF file does. Weights may be F32, F16, BF16 or
+    Q8_0, and of fewer bits only with ``requantize``, since their errors then add up. Raises ConversionError at once if
+    they are anything else, and later if a value is infinite or does not fit; NaN makes NaN of its block.
     """
 
-    def __init__(self, source: TensorSource, dtype: DType, metadata: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        source: TensorSource,
+        dtype: DType,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        requantize: bool = False,
+    ) -> None:
         self._source = source
         self.tensors = target_types(source.tensors, dtype)
         changed = [source.tensors[name] for name, info in self.tensors.items() if self._changes(info)]
-        quantized = [info for info in changed if info.dtype not in _FLOATS]
-        if quantized:
-            types = ", ".join(sorted({info.dtype.name for info in quantized}))
-            raise ConversionError(
-                f"only F32, F16 and BF16 weights can be quantized to {dtype.name}, and {len(quantized)} are {types} "
-                f"already, such as {quantized[0].name}; start from the model before it was quantized"
-            )
+        _check_sources(changed, dtype, requantize)
         self.metadata: Mapping[str, Any] = {
             **(source.metadata if metadata is None else metadata),
             "general.file_type": FILE_TYPES[dtype],
@@ -90,6 +94,20 @@ class Quantized:
             yield dequantize(part, info.dtype, (count, width))
 
 
+def _check_sources(changed: Sequence[TensorInfo], dtype: DType, requantize: bool) -> None:
+    """Whether the weights that are to change can be, and may."""
+    coarse = [info for info in changed if info.dtype not in _FINE]
+    strange = [info for info in coarse if not info.dtype.is_quantized or info.dtype in _UNREADABLE]
+    if strange:
+        raise ConversionError(f"tensor {strange[0].name} is {strange[0].dtype.name}, which cannot be quantized")
+    if coarse and not requantize:
+        types = ", ".join(sorted({info.dtype.name for info in coarse}))
+        raise ConversionError(
+            f"{len(coarse)} weights are {types} already, such as {coarse[0].name}, and quantizing them to {dtype.name} "
+            "adds to their error; start from the model before it was quantized, or add --allow-requantize"
+        )
+
+
 def target_types(tensors: Mapping[str, TensorInfo], dtype: DType) -> dict[str, TensorInfo]:
     """The tensors of a model that is quantised to ``dtype``, each in the type that ``Quantized`` gives it."""
     untied = "output.weight" in tensors
@@ -107,9 +125,9 @@ def _target(info: TensorInfo, dtype: DType, untied: bool) -> DType:
 def _check(values: npt.NDArray[np.float32], info: TensorInfo) -> None:
     import numpy as np
 
-    most = np.abs(values).max(initial=0.0)
-    if not np.isfinite(most):
-        raise ConversionError(f"tensor {info.name} holds NaN or infinity and cannot be quantized")
+    most = np.fmax.reduce(np.abs(values), axis=None, initial=0.0)  # passes over NaN, of which NaNWatch tells
+    if np.isinf(most):
+        raise ConversionError(f"tensor {info.name} holds infinity and cannot be quantized")
     # Blocks store their scale as F16: at most the largest value, or less.
     if info.dtype not in (DType.F32, DType.BF16) and most > np.finfo(np.float16).max:
         raise ConversionError(f"tensor {info.name} holds {most:g}, too large for {info.dtype.name}; try BF16")

@@ -30,13 +30,17 @@ def create(
     quantize: str | None = None,
     progress: Progress | None = None,
     store: Store | None = None,
+    *,
+    requantize: bool = False,
+    warn: Callable[[str], object] | None = None,
 ) -> ModelName:
     """Make the model ``name`` as ``modelfile`` says; returns its full name.
 
     ``base_dir`` is where relative paths in FROM start. ``quantize`` names the type of the weights (Q8_0, ...), which
-    must then be F32, F16 or BF16. ``progress`` is called with the bytes written and their total. ``store`` is by
-    default that of OLLAMAX_MODELS. Everything is checked before anything is written, and when writing fails or is
-    interrupted the store stays as it was. Raises an OllamaxError that says what is wrong.
+    must be F32, F16, BF16 or Q8_0 before, or any with ``requantize``. ``progress`` is called with the bytes written
+    and their total, ``warn`` with a sentence on each converted tensor that holds NaN. ``store`` is by default that of
+    OLLAMAX_MODELS. Everything is checked before anything is written, and when writing fails or is interrupted the
+    store stays as it was. Raises an OllamaxError that says what is wrong.
     """
     from ollamax.convert.file_type import parse_dtype
 
@@ -49,7 +53,7 @@ def create(
         result = inherit(modelfile, origin.modelfile)
         check_result(result, source, origin.path, registry)
         with store.transaction() as transaction:
-            model = _add_model(transaction, origin, source, dtype, progress)
+            model = _add_model(transaction, origin, source, dtype, progress, requantize, warn)
             layers = [model, *_setting_layers(transaction, result)]
             config = transaction.add_bytes(MediaType.CONFIG, _config(source, dtype, layers))
             transaction.commit(full_name, config, layers)
@@ -84,9 +88,16 @@ def check_result(modelfile: Modelfile, source: TensorSource, path: Path, registr
 
 
 def _add_model(
-    transaction: Transaction, origin: Origin, source: TensorSource, dtype: DType | None, progress: Progress | None
+    transaction: Transaction,
+    origin: Origin,
+    source: TensorSource,
+    dtype: DType | None,
+    progress: Progress | None,
+    requantize: bool,
+    warn: Callable[[str], object] | None,
 ) -> Layer:
     """The blob of the GGUF file: shared, copied or written."""
+    from ollamax.convert.nan_watch import NaNWatch
     from ollamax.convert.quantize import Quantized
     from ollamax.gguf import GGUFFile
     from ollamax.gguf.writer import write_gguf_to
@@ -98,7 +109,8 @@ def _add_model(
         return transaction.add_file(MediaType.MODEL, origin.path, progress)
     # A file's own types of numbers are kept.
     metadata = source.typed_metadata if isinstance(source, GGUFFile) else source.metadata
-    result = source if dtype is None else Quantized(source, dtype, metadata)
+    watched = source if warn is None else NaNWatch(source, warn)
+    result = watched if dtype is None else Quantized(watched, dtype, metadata, requantize=requantize)
 
     def write(sink: HashingSink) -> None:
         write_gguf_to(

@@ -52,7 +52,13 @@ class Plan:
 
 
 def dry_run(
-    name: str, modelfile: Modelfile, base_dir: Path, quantize: str | None = None, store: Store | None = None
+    name: str,
+    modelfile: Modelfile,
+    base_dir: Path,
+    quantize: str | None = None,
+    store: Store | None = None,
+    *,
+    requantize: bool = False,
 ) -> Plan:
     """What ``create`` with the same arguments would do.
 
@@ -69,7 +75,7 @@ def dry_run(
     problems = [row.problem for row in rows if row.status.fails]
     infos = {row.info.name: row.info for row in rows if row.info}
     if not problems:
-        infos, problems = _examine(origin, modelfile, dtype, registry)
+        infos, problems = _examine(origin, modelfile, dtype, registry, requantize)
     targets = _targets(infos, dtype)
     planned = [_planned(row, targets) for row in rows]
     mapped = {row.info.name for row in rows if row.info}
@@ -94,7 +100,7 @@ def _rows(origin: Origin, registry: Registry) -> list[MappedTensor]:
 
 
 def _examine(
-    origin: Origin, modelfile: Modelfile, dtype: DType | None, registry: Registry
+    origin: Origin, modelfile: Modelfile, dtype: DType | None, registry: Registry, requantize: bool
 ) -> tuple[dict[str, TensorInfo], list[str]]:
     """All tensors before quantisation, and what is wrong with the model as a whole."""
     from ollamax.convert.quantize import Quantized
@@ -105,7 +111,7 @@ def _examine(
             infos.update(source.tensors)
             check_result(inherit(modelfile, origin.modelfile), source, origin.path, registry)
             if dtype is not None:
-                Quantized(source, dtype)
+                Quantized(source, dtype, requantize=requantize)
     except OllamaxError as error:
         return infos, [str(error)]
     return infos, []
