@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ollamax.kvcache import CausalCache
+from ollamax.kvcache import CausalCache, EncoderCache
 from ollamax.ml import nn
 from ollamax.ml.tensor import Tensor, gather, graph_input
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from ollamax.gguf import Metadata
 
 
@@ -34,6 +37,11 @@ class Batch:
             graph_input("positions", ("N", "T")),
             graph_input("outputs", ("N", "R"), bound="T"),
         )
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return int(self.tokens.attrs["bound"])
 
     def select(self, hidden: Tensor) -> Tensor:
         """Only the tokens that want logits: ``(N, T, dim)`` to ``(N, R, dim)``."""
@@ -80,3 +88,51 @@ class Architecture(nn.Module):
     def tensor_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
         """What the hyper-parameters say of the tensors: pattern (fnmatch) to shape; None stands for any size."""
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture ready to be encoded.
+
+    ``inputs`` are those of the architecture's ``encode``. ``visible (picture_cells,)`` says which of the encoder cells
+    that it fills a token may see that sees the picture; the others are padding.
+    """
+
+    inputs: Mapping[str, npt.NDArray[Any]]
+    visible: npt.NDArray[np.bool_]
+
+
+class VisionArchitecture(Architecture):
+    """Optional: what a model adds that looks at pictures by cross-attention.
+
+    Two traces share its states. ``forward`` serves steps in which no sequence has a picture, ``forward_seeing`` all
+    others; ``encode`` fills the encoder cache, once for each picture of a chat. In a prompt a picture stands as the
+    token ``image_token``.
+    """
+
+    image_token: int
+    picture_cells: int
+    """Encoder cells that each picture takes."""
+
+    @abstractmethod
+    def prepare(self, data: bytes) -> Picture:
+        """Read an encoded picture (PNG, JPEG, ...); raise ImageError for what is none, is damaged or too large."""
+
+    @abstractmethod
+    def encoder_cache(self, slots: int, pictures: int) -> EncoderCache:
+        """The cache that ``encode`` fills, for up to ``pictures`` pictures of each of ``slots`` sequences."""
+
+    @abstractmethod
+    def encode(self, encoder: EncoderCache) -> Sequence[Tensor]:
+        """The writes that put one picture into the encoder cache. Runs once, when the model is loaded."""
+
+    @abstractmethod
+    def forward_seeing(self, batch: Batch, cache: CausalCache, encoder: EncoderCache) -> Tensor:
+        """Logits as ``forward`` gives them, where some sequences have pictures."""
+
+    @abstractmethod
+    def spans(self, places: Sequence[int]) -> Sequence[tuple[int, int | None]]:
+        """From which to which position (exclusive; None is no end) each picture is seen.
+
+        Picture ``i`` stands at position ``places[i]``.
+        """

@@ -4,30 +4,60 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ollamax.arch.base import Architecture, Batch
+from ollamax.arch.base import Architecture, Batch, VisionArchitecture
 from ollamax.errors import BindingError, GraphError
 from ollamax.ml.graph import Graph
+from ollamax.ml.tensor import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class TracedVision:
+    """``encode`` puts a picture into the encoder cache; ``step`` serves sequences of which some have pictures."""
+
+    encode: Graph
+    step: Graph
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """``step`` turns tokens into ``logits (N, R, vocabulary)``; ``shift`` moves cached keys."""
+    """``step`` turns tokens into ``logits (N, R, vocabulary)``; ``shift`` moves cached keys.
+
+    ``vision`` is None for a model that sees no pictures.
+    """
 
     step: Graph
     shift: Graph
+    vision: TracedVision | None = None
+
+    @property
+    def graphs(self) -> list[Graph]:
+        """All that a backend has to run."""
+        return [self.step, self.shift, *([self.vision.encode, self.vision.step] if self.vision else [])]
 
 
-def trace(model: Architecture, vocabulary: int, slots: int, cells: int, origin: str) -> Traced:
-    """The graphs of a bound model; raises BindingError when the file's tensors do not fit each other."""
-    cache = model.cache(slots, cells)
+def trace(model: Architecture, vocabulary: int, slots: int, cells: int, origin: str, pictures: int = 1) -> Traced:
+    """The graphs of a bound model; raises BindingError when the file's tensors do not fit each other.
+
+    ``pictures`` is how many each sequence may have, if the model sees any.
+    """
+    cache, batch = model.cache(slots, cells), Batch.traced(vocabulary)
     try:
-        logits = model.forward(Batch.traced(vocabulary), cache)
+        step = _step(model, model.forward(batch, cache), "step", vocabulary, origin)
         shift = cache.shift_graph(model.shift)
+        if not isinstance(model, VisionArchitecture):
+            return Traced(step, shift)
+        encoder = model.encoder_cache(slots, pictures)
+        encode = Graph({}, model.encode(encoder), name=f"{model.name} encode")
+        logits = model.forward_seeing(batch, cache, encoder)
+        return Traced(step, shift, TracedVision(encode, _step(model, logits, "step with pictures", vocabulary, origin)))
     except GraphError as error:
         raise BindingError(f"the tensors of {origin} do not fit architecture {model.name}: {error}") from error
+
+
+def _step(model: Architecture, logits: Tensor, name: str, vocabulary: int, origin: str) -> Graph:
     if logits.shape != ("N", "R", vocabulary):
         raise BindingError(
             f"architecture {model.name} gives logits {logits.shape} for {origin}, expected {vocabulary}: "
             "as many as its tokenizer has tokens"
         )
-    return Traced(Graph({"logits": logits}, name=f"{model.name} step"), shift)
+    return Graph({"logits": logits}, name=f"{model.name} {name}")

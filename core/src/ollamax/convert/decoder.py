@@ -27,7 +27,7 @@ class DecoderConverter(Converter):
     """
 
     rope_kinds: ClassVar[tuple[str, ...]] = ("default",)
-    rename = (
+    rename: ClassVar[tuple[tuple[str, str], ...]] = (
         (r"model\.embed_tokens\.", "token_embd."),
         (r"model\.norm\.", "output_norm."),
         (r"lm_head\.", "output."),

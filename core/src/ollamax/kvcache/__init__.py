@@ -1,5 +1,6 @@
 """Caches of keys and values."""
 
 from ollamax.kvcache.causal import CausalCache
+from ollamax.kvcache.encoder import EncoderCache
 
-__all__ = ["CausalCache"]
+__all__ = ["CausalCache", "EncoderCache"]
