@@ -50,12 +50,13 @@ def map_tensors(tensors: Mapping[str, StoredTensor], converter: Converter) -> li
     """Every tensor of the checkpoint in its order, then those that are missing, by name."""
     rows: list[MappedTensor] = []
     sources: dict[str, str] = {}
-    expected = converter.shapes()
+    expected, copies = converter.shapes(), converter.copies()
     for source, stored in tensors.items():
         name = None if converter.skips(source) else _gguf_name(converter, source)
-        rows.append(_row(converter, stored, name, sources, expected))
-        if name is not None:
-            sources.setdefault(name, source)
+        for each in (name, *(copy for copy, original in copies.items() if original == name)):
+            rows.append(_row(converter, stored, each, sources, expected))
+            if each is not None:
+                sources.setdefault(each, source)
     for name in sorted(expected.keys() - sources.keys()):
         shape = expected[name]
         rows.append(MappedTensor(Status.MISSING, "", "", shape, problem=f"{name} is missing ({show_shape(shape)})"))
