@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from ollamax.cli.console import print_warning
 from ollamax.cli.progress import progress
-from ollamax.errors import UsageError
+from ollamax.errors import OllamaxError, UsageError
 
 
 @click.command()
@@ -53,7 +55,7 @@ def create(name: str, file: Path, quantize: str | None, allow_requantize: bool, 
 
         show_plan(plan(name, modelfile, file.parent, quantize, requantize=allow_requantize), as_json)
         return
-    with progress(f"creating {name}") as shown:
+    with _stoppable(name), progress(f"creating {name}") as shown:
         made = create_model(
             name,
             modelfile,
@@ -64,3 +66,12 @@ def create(name: str, file: Path, quantize: str | None, allow_requantize: bool, 
             warn=print_warning,
         )
     click.echo(f"created {made}")
+
+
+@contextmanager
+def _stoppable(name: str) -> Iterator[None]:
+    """Ctrl-C that undoes what was begun is a failure, and says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise OllamaxError(f"creating {name} was stopped by Ctrl-C") from None

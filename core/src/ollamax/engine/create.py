@@ -75,14 +75,16 @@ def check_own(modelfile: Modelfile) -> str:
 def check_result(modelfile: Modelfile, source: TensorSource, path: Path, registry: Registry) -> None:
     """Whether the model will load: options, template, architecture, tensors and tokenizer."""
     from ollamax.arch.binding import bind
+    from ollamax.engine.context import context_length
     from ollamax.gguf import Metadata
     from ollamax.template import choose_template
     from ollamax.tokenizer.registry import build_tokenizer
 
-    Options().merge(parameters(modelfile.parameters))
+    options = Options().merge(parameters(modelfile.parameters))
     config = Metadata(source.metadata, path)
     architecture = registry.architecture(config.string("general.architecture"))
     bind(architecture(config), source.tensors, str(path))
+    context_length(config, options)
     build_tokenizer(source.metadata, registry.tokenizers)
     choose_template(modelfile.template, source.metadata)
 

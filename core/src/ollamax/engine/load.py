@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ollamax.arch.binding import bind
 from ollamax.arch.trace import trace
 from ollamax.backend import Backend, BackendOptions, Weight
+from ollamax.engine.context import context_length
 from ollamax.engine.model import Model, Parts
 from ollamax.engine.options import Options, parameters
 from ollamax.engine.resolve import resolve
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from ollamax.tokenizer.base import Tokenizer
 
 Progress = Callable[[int, int], None]
-
-_DEFAULT_CONTEXT = 4096
 
 
 def load(
@@ -94,7 +93,7 @@ def _runner(
     config = Metadata(source.metadata, path)
     model = registry.architecture(config.string("general.architecture"))(config)
     bind(model, source.tensors, str(path))
-    cells = _context_length(config, options)
+    cells = context_length(config, options)
     traced = trace(model, tokenizer.n_vocab, parallel, cells, str(path))
     engine.check(traced.step)
     total = sum(info.nbytes for info in source.tensors.values())
@@ -104,11 +103,3 @@ def _runner(
     }
     engine.load(weights, None if progress is None else lambda done: progress(done, total))
     return Runner(engine, traced, slots=parallel, cells=cells, batch=min(options.num_batch, cells))
-
-
-def _context_length(config: Metadata, options: Options) -> int:
-    architecture = config.string("general.architecture")
-    trained = config.integer(f"{architecture}.context_length", minimum=1)
-    if options.num_ctx > trained:
-        raise OptionError(f"num_ctx is {options.num_ctx}, but {config.origin} was trained for {trained} tokens at most")
-    return options.num_ctx or min(trained, _DEFAULT_CONTEXT)
