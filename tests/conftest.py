@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
-# The split of Llama 3's tokenizer.json, from its published file.
+# The splits of Llama 3's and Qwen2's tokenizer.json, from their published files.
 LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+    r"|\s+(?!\S)|\s+"
+)
+QWEN2_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
     r"|\s+(?!\S)|\s+"
 )
 SPECIAL = ("<|begin_of_text|>", "<|end_of_text|>")
@@ -16,12 +20,12 @@ SPECIAL = ("<|begin_of_text|>", "<|end_of_text|>")
 Checkpoint = Callable[..., Path]
 
 
-def save_tokenizer(directory: Path) -> int:
-    """Write a tokenizer of all bytes and a few merges; returns the number of tokens."""
+def save_tokenizer(directory: Path, pattern: str) -> int:
+    """Write a tokenizer of all bytes and a few merges, which cuts text by ``pattern``; returns the number of tokens."""
     tokenizers = pytest.importorskip("tokenizers")
     transformers = pytest.importorskip("transformers")
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    split = tokenizers.pre_tokenizers.Split(tokenizers.Regex(LLAMA3_SPLIT), "isolated")
+    split = tokenizers.pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated")
     bytewise = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([split, bytewise])
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
@@ -37,35 +41,58 @@ def save_tokenizer(directory: Path) -> int:
     return len(fast)
 
 
+def save_random(
+    family: str,
+    directory: Path,
+    pattern: str,
+    *,
+    seed: int = 0,
+    dtype: str = "float32",
+    shard: str | None = None,
+    **changes: Any,
+) -> Path:
+    """Write a random ``{family}ForCausalLM`` and its tokenizer; ``changes`` are of its config."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    directory.mkdir()
+    config = {
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+        "vocab_size": save_tokenizer(directory, pattern),
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "initializer_range": 0.2,
+        **changes,
+    }
+    torch.manual_seed(seed)
+    model = getattr(transformers, f"{family}ForCausalLM")(getattr(transformers, f"{family}Config")(**config))
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):  # transformers starts biases at zero, which would hide a lost one
+            torch.nn.init.normal_(parameter, std=0.2)
+    model = model.to(getattr(torch, dtype)).eval()
+    model.save_pretrained(directory, **({"max_shard_size": shard} if shard else {}))
+    return directory
+
+
 @pytest.fixture
 def llama_checkpoint(tmp_path: Path) -> Checkpoint:
     """Make a random LlamaForCausalLM directory: ``llama_checkpoint(dtype="bfloat16", **config)``."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
 
-    def make(*, seed: int = 0, dtype: str = "float32", shard: str | None = None, **changes: Any) -> Path:
-        directory = tmp_path / f"llama-{seed}"
-        directory.mkdir()
-        config = {
-            "hidden_size": 64,
-            "intermediate_size": 96,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 256,
-            "vocab_size": save_tokenizer(directory),
-            "bos_token_id": 0,
-            "eos_token_id": 1,
-            "initializer_range": 0.2,
-            **changes,
-        }
-        torch.manual_seed(seed)
-        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**config))
-        for name, parameter in model.named_parameters():
-            if name.endswith("bias"):  # transformers starts biases at zero, which would hide a lost one
-                torch.nn.init.normal_(parameter, std=0.2)
-        model = model.to(getattr(torch, dtype)).eval()
-        model.save_pretrained(directory, **({"max_shard_size": shard} if shard else {}))
-        return directory
+    def make(*, seed: int = 0, **changes: Any) -> Path:
+        return save_random("Llama", tmp_path / f"llama-{seed}", LLAMA3_SPLIT, seed=seed, **changes)
+
+    return make
+
+
+@pytest.fixture
+def qwen2_checkpoint(tmp_path: Path) -> Checkpoint:
+    """Make a random Qwen2ForCausalLM directory, likewise."""
+
+    def make(*, seed: int = 0, **changes: Any) -> Path:
+        return save_random("Qwen2", tmp_path / f"qwen2-{seed}", QWEN2_SPLIT, seed=seed, **changes)
 
     return make

@@ -70,9 +70,12 @@ def test_rope_settings_are_checked(tmp_path: Path) -> None:
     refuse(yarn, ArchitectureError, "'yarn', expected none or linear")
 
 
-def test_unknown_architecture_names_what_is_installed_and_the_way_out(tmp_path: Path) -> None:
-    path = write_random_llama(tmp_path / "a.gguf", general__architecture="qwen2")
-    refuse(path, ArchitectureError, "'qwen2' is not installed .*llama.*pip install ollamax-plugin-qwen2")
+def test_unknown_architecture_names_what_is_installed_and_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ollamax.plugins.index._index", lambda: {"architectures": {"later": "ollamax-plugin-later"}})
+    path = write_random_llama(tmp_path / "a.gguf", general__architecture="later")
+    refuse(path, ArchitectureError, "'later' is not installed .*llama.*pip install ollamax-plugin-later")
     other = write_random_llama(tmp_path / "b.gguf", general__architecture="nobody")
     refuse(other, ArchitectureError, "'nobody' is not installed .*llama.*list-plugins")
 

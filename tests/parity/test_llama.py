@@ -4,13 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from transformers_reference import IDS, assert_close, greedy_tokens, reference_logits
 
 import ollamax
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
 
 Checkpoint = Callable[..., Path]
 
@@ -37,20 +34,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "rms_norm_eps": 1e-3,
     },
 }
-IDS = [0, *np.random.default_rng(0).integers(2, 280, 99).tolist()]
-
-
-def reference_logits(directory: Path, ids: list[int]) -> np.ndarray:
-    """transformers' logits in float32 arithmetic, whatever the checkpoint's type."""
-    model = transformers.LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
-    with torch.no_grad():
-        return model(torch.tensor([ids])).logits[0].numpy()
-
-
-def assert_close(actual: np.ndarray, expected: np.ndarray, share: float = 2e-4) -> None:
-    assert actual.shape == expected.shape
-    assert actual.dtype == np.float32
-    assert np.abs(actual - expected).max() <= share * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -72,16 +55,11 @@ def test_checkpoint_types_and_shards(dtype: str, shard: str | None, llama_checkp
 @pytest.mark.parametrize("name", ["grouped-heads", "tied", "llama3-rope"])
 def test_same_greedy_tokens(name: str, llama_checkpoint: Checkpoint) -> None:
     directory = llama_checkpoint(seed=3, **CONFIGS[name])
-    reference = transformers.LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
-    config = transformers.GenerationConfig(max_new_tokens=32, do_sample=False, eos_token_id=None, pad_token_id=1)
-    with torch.no_grad():
-        expected = reference.generate(torch.tensor([IDS[:12]]), generation_config=config)[0, 12:].tolist()
+    expected = greedy_tokens(directory, IDS[:12])
     with ollamax.load(directory) as model:
         chunks = list(model.generate(IDS[:12], max_tokens=32, temperature=0))
-    tokens = [chunk.token for chunk in chunks if chunk.token is not None]
-    stop = expected.index(1) if 1 in expected else 32
-    assert tokens == expected[:stop]
-    assert len(tokens) > 4
+    assert [chunk.token for chunk in chunks if chunk.token is not None] == expected
+    assert len(expected) > 4
 
 
 @pytest.mark.parametrize("batch", [1, 7, 32, 256])

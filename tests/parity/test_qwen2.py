@@ -1,0 +1,143 @@
+"""Qwen2 against transformers: logits, greedy tokens, windows, batches, sliding."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers_reference import IDS, assert_close, greedy_tokens, reference_logits
+
+import ollamax
+
+Checkpoint = Callable[..., Path]
+
+YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 64}
+WINDOW = {"use_sliding_window": True, "sliding_window": 7}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "grouped-heads": {},
+    "one-key-head": {"num_key_value_heads": 1},
+    "every-head": {"num_key_value_heads": 4},
+    "tied": {"tie_word_embeddings": True},
+    "wide-heads": {"head_dim": 32},
+    "narrow-heads": {"head_dim": 8},
+    "other-theta-and-eps": {
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1234.0},
+        "rms_norm_eps": 1e-3,
+    },
+    "linear-rope": {"rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}},
+    "yarn": {"rope_parameters": YARN},
+    "yarn-given-magnitude": {"rope_parameters": {**YARN, "attention_factor": 1.5, "beta_fast": 8.0, "beta_slow": 2.0}},
+    "yarn-mscale": {"rope_parameters": {**YARN, "mscale": 0.7, "mscale_all_dim": 1.2}, "head_dim": 32},
+    "window-everywhere": {**WINDOW, "max_window_layers": 0},
+    "window-from-a-layer-on": {**WINDOW, "max_window_layers": 2},
+    "window-by-layer-types": {
+        **WINDOW,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+    },
+    "window-of-one": {**WINDOW, "sliding_window": 1, "max_window_layers": 1},
+    "window-turned-off": {"use_sliding_window": False, "sliding_window": 7, "max_window_layers": 0},
+    "window-and-yarn": {**WINDOW, "max_window_layers": 1, "rope_parameters": YARN},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_logits_equal(name: str, qwen2_checkpoint: Checkpoint) -> None:
+    directory = qwen2_checkpoint(**CONFIGS[name])
+    with ollamax.load(directory) as model:
+        assert_close(model.logits(IDS), reference_logits(directory, IDS))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("shard", [None, "100KB"])
+def test_checkpoint_types_and_shards(dtype: str, shard: str | None, qwen2_checkpoint: Checkpoint) -> None:
+    directory = qwen2_checkpoint(dtype=dtype, shard=shard)
+    assert len(list(directory.glob("*.safetensors"))) > 1 or shard is None
+    with ollamax.load(directory) as model:
+        assert_close(model.logits(IDS), reference_logits(directory, IDS))
+
+
+@pytest.mark.parametrize("name", ["grouped-heads", "tied", "yarn", "window-from-a-layer-on"])
+def test_same_greedy_tokens(name: str, qwen2_checkpoint: Checkpoint) -> None:
+    directory = qwen2_checkpoint(seed=3, **CONFIGS[name])
+    expected = greedy_tokens(directory, IDS[:12])
+    with ollamax.load(directory) as model:
+        chunks = list(model.generate(IDS[:12], max_tokens=32, temperature=0))
+    assert [chunk.token for chunk in chunks if chunk.token is not None] == expected
+    assert len(expected) > 4
+
+
+@pytest.mark.parametrize("window", [1, 2, 5])
+def test_a_window_is_the_query_and_the_tokens_just_before_it(window: int, qwen2_checkpoint: Checkpoint) -> None:
+    one_layer = {"use_sliding_window": True, "sliding_window": window, "max_window_layers": 0, "num_hidden_layers": 1}
+    directory = qwen2_checkpoint(**one_layer)
+    ids = IDS[:10]
+    changed = [[*ids[:at], ids[at] + 1, *ids[at + 1 :]] for at in range(len(ids))]
+    seen = [at >= len(ids) - window for at in range(len(ids))]
+    theirs = [reference_logits(directory, other)[-1] for other in [ids, *changed]]
+    assert [not np.array_equal(theirs[0], other) for other in theirs[1:]] == seen
+    with ollamax.load(directory) as model:
+        ours = [model.logits(other)[-1] for other in [ids, *changed]]
+    assert [not np.allclose(ours[0], other, rtol=0, atol=1e-5) for other in ours[1:]] == seen
+
+
+@pytest.mark.parametrize("name", ["grouped-heads", "window-from-a-layer-on"])
+@pytest.mark.parametrize("batch", [1, 5, 32, 256])
+def test_prompt_in_batches_equals_prompt_at_once(name: str, batch: int, qwen2_checkpoint: Checkpoint) -> None:
+    directory = qwen2_checkpoint(**CONFIGS[name])
+    with ollamax.load(directory, num_batch=batch) as model:
+        assert_close(model.logits(IDS), reference_logits(directory, IDS))
+
+
+@pytest.mark.parametrize("name", ["yarn", "window-by-layer-types"])
+def test_decode_equals_prefill(name: str, qwen2_checkpoint: Checkpoint) -> None:
+    directory = qwen2_checkpoint(**CONFIGS[name])
+    with ollamax.load(directory) as model:
+        runner = model.runner
+        rows = [runner.prefill(0, IDS[:1])[0], *(runner.decode([0], [token])[0] for token in IDS[1:])]
+    assert_close(np.stack(rows), reference_logits(directory, IDS))
+
+
+def test_sequences_side_by_side_equal_each_alone(qwen2_checkpoint: Checkpoint) -> None:
+    directory = qwen2_checkpoint(**CONFIGS["window-and-yarn"])
+    other = IDS[::-1]
+    expected = [reference_logits(directory, ids) for ids in (IDS, other)]
+    with ollamax.load(directory, parallel=3) as model:
+        runner = model.runner
+        runner.prefill(2, IDS[:30])
+        runner.prefill(0, other[:4])
+        steps = [runner.decode([2, 0], [IDS[30 + step], other[4 + step]]) for step in range(20)]
+    logits = np.stack(steps, axis=1)
+    assert_close(logits[0], expected[0][30:50])
+    assert_close(logits[1], expected[1][4:24])
+
+
+@pytest.mark.parametrize("name", ["linear-rope", "yarn", "window-everywhere", "window-and-yarn"])
+def test_a_slide_equals_a_fresh_prompt(name: str, qwen2_checkpoint: Checkpoint) -> None:
+    # With one layer, keys and values depend on token and position alone.
+    config = {**CONFIGS[name], "num_hidden_layers": 1}
+    directory = qwen2_checkpoint(**(config | ({"max_window_layers": 0} if "max_window_layers" in config else {})))
+    with ollamax.load(directory) as model:
+        runner = model.runner
+        runner.prefill(0, IDS[:40])
+        runner.slide(0, keep=4, discard=11)
+        moved = runner.prefill(0, IDS[40:60], every=True)
+    assert_close(moved, reference_logits(directory, [*IDS[:4], *IDS[15:60]])[-20:])
+
+
+@pytest.mark.parametrize("name", ["grouped-heads", "window-from-a-layer-on"])
+def test_generation_goes_on_past_the_context(name: str, qwen2_checkpoint: Checkpoint) -> None:
+    with ollamax.load(qwen2_checkpoint(**CONFIGS[name], seed=5), num_ctx=32) as model:
+        chunks = list(model.generate(IDS[:12], temperature=0, repeat_penalty=1.5, num_predict=80))
+        assert sum(chunk.token is not None for chunk in chunks) > 32
+        assert model.runner.cells.length(0) <= 32
+
+
+def test_tokenizer_is_qwen2s(qwen2_checkpoint: Checkpoint) -> None:
+    transformers = pytest.importorskip("transformers")
+    directory = qwen2_checkpoint()
+    reference = transformers.AutoTokenizer.from_pretrained(directory)
+    text = "The cat isn't 12345 days\n\n old;  the\tmat"
+    with ollamax.load(directory) as model:
+        assert model.metadata["tokenizer.ggml.pre"] == "qwen2"
+        assert model.tokenizer.encode(text, add_bos=False) == reference.encode(text, add_special_tokens=False)
