@@ -110,7 +110,7 @@ METADATA = {
     "tokenizer.ggml.pre": "gpt-2",
     "tokenizer.ggml.tokens": sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()),
     "tokenizer.ggml.token_type": np.ones(VOCAB, np.int32),
-    "tokenizer.ggml.merges": ["a b"],
+    "tokenizer.ggml.merges": [],
 }
 
 
@@ -300,6 +300,7 @@ def test_a_missing_modelfile(work, settled, capsys):
         ({"general__architecture": 3}, "general.architecture"),
         ({"tokenizer__ggml__pre": "weird"}, "weird"),
         ({"tokenizer__ggml__model": "weird"}, "weird"),
+        ({"tokenizer__ggml__merges": ["zz qq"]}, "merges do not fit"),
         ({"tokenizer__chat_template": "{% if"}, "template"),
         ({"split__count": 3}, "one part of a split model"),
         ({"tensors": ()}, "missing: token_embd.weight"),
