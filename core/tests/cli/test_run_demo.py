@@ -39,7 +39,8 @@ def run(tmp_path):
 def test_a_prompt_gets_a_story_about_its_subject(run):
     result = run(PROMPT, *GREEDY)
     assert result.returncode == 0
-    assert result.stderr == b""
+    # On a slow machine progress may take a line; nothing else belongs there.
+    assert all(line.startswith((b"loading demo: ", b"reading the prompt: ")) for line in result.stderr.splitlines())
     text = result.stdout.decode()
     assert "fox" in text
     assert len(text.split()) > 15
