@@ -9,6 +9,9 @@ import pytest
 from transformers_reference import IDS, assert_close, greedy_tokens, reference_logits
 
 import ollamax
+from ollamax.engine.source import open_source
+from ollamax.gguf import write_gguf
+from ollamax.plugins import get_registry
 
 Checkpoint = Callable[..., Path]
 
@@ -54,6 +57,16 @@ def test_checkpoint_types_and_shards(dtype: str, shard: str | None, qwen2_checkp
     directory = qwen2_checkpoint(dtype=dtype, shard=shard)
     assert len(list(directory.glob("*.safetensors"))) > 1 or shard is None
     with ollamax.load(directory) as model:
+        assert_close(model.logits(IDS), reference_logits(directory, IDS))
+
+
+@pytest.mark.parametrize("name", ["tied", "window-and-yarn", "yarn-given-magnitude"])
+def test_a_file_gives_the_logits_of_its_checkpoint(name: str, qwen2_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    directory = qwen2_checkpoint(**CONFIGS[name])
+    source = open_source(directory, get_registry())
+    write_gguf(tmp_path / "model.gguf", source.metadata, source.tensors.values(), source.tensor_bytes)
+    source.close()
+    with ollamax.load(tmp_path / "model.gguf") as model:
         assert_close(model.logits(IDS), reference_logits(directory, IDS))
 
 
