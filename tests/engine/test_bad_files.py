@@ -48,6 +48,7 @@ def test_heads_that_do_not_divide(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"llama__block_count": 0}, "llama.block_count.*0"),
+        ({"llama__block_count": 2**32 - 1}, "llama.block_count.*4294967295 is too large; at most 4096"),
         ({"llama__embedding_length": "wide"}, "llama.embedding_length"),
         ({"llama__context_length": -5}, "llama.context_length"),
         ({"llama__attention__layer_norm_rms_epsilon": float("nan")}, "layer_norm_rms_epsilon"),

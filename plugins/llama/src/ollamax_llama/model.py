@@ -8,6 +8,8 @@ from ollamax.gguf import Metadata
 from ollamax.kvcache import CausalCache
 from ollamax.ml import Tensor, nn
 
+_MOST_BLOCKS = 4096  # bounds the work that a hostile file asks for
+
 
 class Config:
     """Hyper-parameters, by their GGUF keys; sizes are counts of elements."""
@@ -17,7 +19,7 @@ class Config:
             name = f"llama.{key}"
             return metadata.integer(name, minimum=1) if default is None else metadata.integer(name, default, minimum=1)
 
-        self.blocks = size("block_count")
+        self.blocks = metadata.integer("llama.block_count", minimum=1, maximum=_MOST_BLOCKS)
         self.dim = size("embedding_length")
         self.ffn = size("feed_forward_length")
         self.heads = size("attention.head_count")
