@@ -70,8 +70,10 @@ def test_requirements_file_installs_every_package() -> None:
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)
 def test_packages_have_one_shape(folder: Path) -> None:
-    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "tests"):
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "tests"):
         assert (folder / name).exists(), f"{folder.name} lacks {name}"
+    # Wheels take the licence from their own folder only, and MIT asks that every copy carries it.
+    assert (folder / "LICENSE").read_text(encoding="utf-8") == (ROOT / "LICENSE").read_text(encoding="utf-8")
     (package,) = (folder / "src").iterdir()
     assert (package / "py.typed").exists()
     assert project(folder)["requires-python"] == ">=3.11"
