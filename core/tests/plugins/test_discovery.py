@@ -81,6 +81,13 @@ def test_distribution_without_a_name_is_shown_with_its_place(site: Path) -> None
     assert found.distribution.startswith("(nameless, in ")
 
 
+def test_distribution_without_a_version_fails(site: Path) -> None:
+    put(site, "ageless", "[ollamax]\nx = ageless.plugin\n", metadata="Metadata-Version: 2.1\nName: ageless\n")
+    (found,) = find("ageless")
+    assert (found.version, found.status, found.dropped) == ("", Status.FAILED, True)
+    assert "version" in found.reason.lower()
+
+
 def test_selection_by_entry_point_or_distribution_keeps_core(site: Path) -> None:
     put(site, "pair", "[ollamax]\none = pair.one\ntwo = pair.two\n")
     put(site, "single", "[ollamax]\nlone = single.plugin\n")

@@ -195,6 +195,18 @@ MORE = {
         "backend 'lyre': probe: OSError: no strings",
         strict=False,
     ),
+    "backend-probe-exits": Case(
+        backend("harp", "raise SystemExit(5)"),
+        "unavailable",
+        "backend 'harp': probe: SystemExit: 5",
+        strict=False,
+    ),
+    "backend-probe-answers-nothing": Case(
+        backend("drum", "return None"),
+        "unavailable",
+        "backend 'drum': probe: BackendError: probe() returned NoneType where a Probe is expected",
+        strict=False,
+    ),
     "unmarked-hook": Case(
         "def ollamax_backends():\n    return []", "failed", "function 'ollamax_backends' lacks the mark @hookimpl"
     ),

@@ -17,8 +17,10 @@ One thread uses a loaded backend at a time.
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -136,8 +138,11 @@ class Backend(ABC):
         """A program for a graph that holds only ``ops``; its states come into being here, as zeros."""
 
     @abstractmethod
-    def copy_rows(self, source: int, target: int, rows: npt.NDArray[np.int64]) -> None:
-        """In every state, copy cells ``rows`` of slot ``source`` to the same cells of slot ``target``."""
+    def copy_rows(self, source: int, target: int, rows: npt.NDArray[np.int64], prefix: str = "") -> None:
+        """Copy cells ``rows`` of slot ``source`` to the same cells of slot ``target``.
+
+        In every state whose name begins with ``prefix``: those of a cache have one prefix and equally many cells.
+        """
 
     @abstractmethod
     def read_state(self, name: str, slot: int) -> Array:
@@ -152,11 +157,32 @@ class Backend(ABC):
         """Release weights, states and device; the backend cannot be used afterwards."""
 
 
+def checked_probe(backend: type[Backend]) -> Probe:
+    """The backend's probe, which may raise; BackendError where it is no Probe, or its devices are no devices."""
+    probe: object = backend.probe()
+    if not isinstance(probe, Probe):
+        raise BackendError(f"probe() returned {type(probe).__name__} where a Probe is expected")
+    devices: object = probe.devices
+    if not (isinstance(devices, tuple) and all(map(_is_device, devices))):
+        raise BackendError("probe() named devices that are no Device with a number for its rank")
+    return probe
+
+
+def _is_device(item: object) -> bool:
+    rank: object = item.rank if isinstance(item, Device) else None
+    return isinstance(rank, int | float)
+
+
 def safe_probe(backend: type[Backend]) -> Probe:
     """The backend's probe; one that raises, which it must not, counts as a reason why it cannot run."""
     try:
-        return backend.probe()
-    except Exception as error:  # a plugin's fault must not keep the others from running
+        with redirect_stdout(sys.stderr):  # standard output is for the model's answer
+            return checked_probe(backend)
+    except KeyboardInterrupt:
+        raise
+    except BackendError as error:
+        return Probe(reason=str(error))
+    except BaseException as error:  # a plugin's fault, SystemExit too, must not keep the others from running
         return Probe(reason=f"probe() raised {type(error).__name__}: {error}")
 
 

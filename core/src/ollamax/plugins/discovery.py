@@ -74,7 +74,9 @@ def _of_distribution(name: str, distribution: metadata.Distribution) -> Iterator
     whole = Candidate(name, "")
     points: list[metadata.EntryPoint] = []
     with isolated(whole, "metadata"):
-        whole.version = distribution.version
+        whole.version = distribution.version or ""
+        if not whole.version:
+            raise PluginFault(f"its metadata has no version; reinstall {name}")
         whole.requires = tuple(distribution.requires or ())
         points = [point for point in distribution.entry_points if point.group == GROUP]
         for point in points:

@@ -125,9 +125,11 @@ class Manager:
 
 def _probe(item: Candidate, name: str, backend: type[Backend]) -> str:
     """Why a backend cannot run here, or nothing."""
+    from ollamax.backend.base import checked_probe
+
     trial = Candidate(item.distribution, item.version)
     with isolated(trial, "probe"):
-        probe = backend.probe()
+        probe = checked_probe(backend)
         if not probe.devices:
             raise Unavailable(probe.reason or "it found no device")
     return f"backend {name!r}: {trial.reason}" if trial.dropped else ""
