@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from transformers_reference import IDS, assert_close, greedy_tokens, reference_logits
 
@@ -67,3 +68,11 @@ def test_prompt_in_batches_equals_prompt_at_once(batch: int, llama_checkpoint: C
     directory = llama_checkpoint()
     with ollamax.load(directory, num_batch=batch) as model:
         assert_close(model.logits(IDS), reference_logits(directory, IDS))
+
+
+def test_logits_equal_far_into_the_context(llama_checkpoint: Checkpoint) -> None:
+    # Large random weights magnify every rounding of an angle.
+    directory = llama_checkpoint(hidden_size=128, num_hidden_layers=4, max_position_embeddings=2048)
+    ids = np.random.default_rng(0).integers(2, 280, 2048).tolist()
+    with ollamax.load(directory) as model:
+        assert_close(model.logits(ids), reference_logits(directory, ids))

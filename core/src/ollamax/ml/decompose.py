@@ -91,7 +91,7 @@ def gelu(node: Tensor) -> Tensor:
 def rope(node: Tensor) -> Tensor:
     """Rotate pairs of elements by an angle that grows with the position (Su et al. 2021).
 
-    Angles are float32 here, as in most engines: half a unit in the last place of ``position`` is lost.
+    Angles are float32, as in the definition: half a unit in the last place of ``position`` is lost.
     """
     import numpy as np
 

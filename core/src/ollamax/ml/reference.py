@@ -74,14 +74,19 @@ def gelu(node: Tensor, _: Dims, x: Array) -> Array:
 
 
 def rope_angles(node: Tensor, positions: Array, factors: Array | None) -> tuple[Array, Array]:
-    """Cosines and sines ``(N, T, 1, dims / 2)``; computed in float64, since float32 loses large positions."""
+    """Cosines and sines ``(N, T, 1, dims / 2)`` of float32 angles.
+
+    Exact angles would be no better: models are trained and served with float32 ones (transformers' ``inv_freq``), and
+    1,000 positions along the rounding of the angle outweighs all other rounding in the logits.
+    """
     half = node.attrs["dims"] // 2
-    frequencies = node.attrs["scale"] * float(node.attrs["base"]) ** (-np.arange(half, dtype=np.float64) / half)
+    exact = node.attrs["scale"] * float(node.attrs["base"]) ** (-np.arange(half, dtype=np.float64) / half)
+    frequencies = exact.astype(np.float32)
     if factors is not None:
         frequencies = frequencies / factors
-    angles = positions[..., None, None] * frequencies
-    magnitude = node.attrs["magnitude"]
-    return (np.cos(angles) * magnitude).astype(np.float32), (np.sin(angles) * magnitude).astype(np.float32)
+    angles = positions[..., None, None].astype(np.float32) * frequencies
+    magnitude = np.float32(node.attrs["magnitude"])
+    return np.cos(angles) * magnitude, np.sin(angles) * magnitude
 
 
 def rope(node: Tensor, _: Dims, x: Array, positions: Array, *extra: Array) -> Array:
