@@ -234,6 +234,32 @@ MORE = {
         "failed",
         "ollamax_commands added 'odd', which is no click.Command",
     ),
+    "number-for-a-command": Case(
+        HOOK + "def ollamax_commands(cli):\n    import click\n    cli.commands[3] = click.Command('x')",
+        "failed",
+        "ollamax_commands added 3, which is no name of a command",
+    ),
+    "option-for-a-command": Case(
+        HOOK + "def ollamax_commands(cli):\n    cli.command('--help')(lambda: None)",
+        "failed",
+        "ollamax_commands added '--help', which is no name of a command",
+    ),
+    "help-that-is-no-text": Case(
+        HOOK + "def ollamax_commands(cli):\n"
+        "    import click\n"
+        "    shout = type('Shout', (click.Command,), {'get_short_help_str': lambda self, limit=45: limit})\n"
+        "    cli.add_command(shout('shout'))",
+        "failed",
+        "the help of the command 'shout' is no text",
+    ),
+    "hidden-that-raises": Case(
+        HOOK + "def ollamax_commands(cli):\n"
+        "    import click\n"
+        "    hidden = property(lambda self: 1 / 0, lambda self, value: None)\n"
+        "    cli.add_command(type('Veil', (click.Command,), {'hidden': hidden})('veil'))",
+        "failed",
+        "hook ollamax_commands: ZeroDivisionError: division by zero (plugin.py:6)",
+    ),
     "prints": Case(
         "import sys, warnings\nprint('noise')\nsys.stdout.write('more noise')\nwarnings.warn('and a warning')\n"
         + architecture("name = 'noisy'"),

@@ -32,10 +32,12 @@ class _Group(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        from ollamax.plugins.validation import HELP_WIDTH
+
         rows = [(name, entry.help) for name, entry in COMMANDS.items()]
         for name, command in sorted(self._plugin_commands().items()):
             if not command.hidden:
-                rows.append((name, command.get_short_help_str(60)))
+                rows.append((name, command.get_short_help_str(HELP_WIDTH)))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

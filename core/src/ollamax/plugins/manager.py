@@ -15,7 +15,7 @@ from ollamax.plugins.isolation import PluginFault, Unavailable, isolated
 from ollamax.plugins.loader import Loader
 from ollamax.plugins.registry import Registry
 from ollamax.plugins.report import Row, rows
-from ollamax.plugins.validation import LIST_HOOKS, Provided, check
+from ollamax.plugins.validation import LIST_HOOKS, Provided, check, check_command
 
 if TYPE_CHECKING:
     import click
@@ -104,13 +104,10 @@ class Manager:
         for result in self._loader.call(item, "ollamax_commands", cli=group):
             if result is not None:
                 raise PluginFault("ollamax_commands returned something; it adds commands to the group instead")
-        for name, command in group.commands.items():
-            if not isinstance(command, click.Command):
-                raise PluginFault(f"ollamax_commands added {name!r:.60}, which is no click.Command")
-            if name in reserved:
-                raise PluginFault(f"claims the command {name!r}, which is built into ollamax-core")
-            command.get_short_help_str()  # its class may be the plugin's own; --help must not be the first to ask
-        return [Provided("command", (name,), command) for name, command in group.commands.items()]
+        provided = [check_command(name, command) for name, command in group.commands.items()]
+        if taken := [thing.names[0] for thing in provided if thing.names[0] in reserved]:
+            raise PluginFault(f"claims the command {taken[0]!r}, which is built into ollamax-core")
+        return provided
 
     def _settle(self, item: Candidate) -> None:
         if not item.dropped:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ollamax.plugins.bundled import BundledModel
 from ollamax.plugins.isolation import PluginFault
+
+HELP_WIDTH = 60
+"""Characters of a command's line in ``ollamax --help``."""
+
+_COMMAND = re.compile(r"[a-zA-Z0-9][\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,20 @@ def check(hook: str, result: object) -> list[Provided]:
     if not isinstance(result, list):
         raise PluginFault(f"{hook} returned {_title(result)} where a list is expected")
     return [LIST_HOOKS[hook](hook, item) for item in result]
+
+
+def check_command(name: object, command: object) -> Provided:
+    """A command that ``ollamax_commands`` added to its group under ``name``; raises PluginFault."""
+    import click
+
+    if not (isinstance(name, str) and _COMMAND.fullmatch(name)):
+        raise PluginFault(f"ollamax_commands added {name!r:.60}, which is no name of a command")
+    if not isinstance(command, click.Command):
+        raise PluginFault(f"ollamax_commands added {name!r:.60}, which is no click.Command")
+    # Its class may be the plugin's own; --help asks the same, and must not be the first to ask.
+    if not (isinstance(command.get_short_help_str(HELP_WIDTH), str) and isinstance(command.hidden, bool)):
+        raise PluginFault(f"the help of the command {name!r:.60} is no text")
+    return Provided("command", (name,), command)
 
 
 def _check_class(hook: str, item: object, *bases: type) -> None:
