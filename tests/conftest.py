@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from random_mllama import write_random_mllama
 
 # The splits of Llama 3's and Qwen2's tokenizer.json, from their published files.
 LLAMA3_SPLIT = (
@@ -96,3 +97,21 @@ def qwen2_checkpoint(tmp_path: Path) -> Checkpoint:
         return save_random("Qwen2", tmp_path / f"qwen2-{seed}", QWEN2_SPLIT, seed=seed, **changes)
 
     return make
+
+
+CHAT_WITH_PICTURES = """{{ bos_token }}{% for turn in messages %}[{{ turn.role }}]{% if turn.content is string %}
+{{- turn.content }}{% else %}{% for part in turn.content %}{% if part.type == "image" %}<|image|>{% else %}
+{{- part.text }}{% endif %}{% endfor %}{% endif %}{% endfor %}[assistant]"""
+
+
+@pytest.fixture(scope="session")
+def mllama_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a random MllamaForConditionalGeneration with tokenizer, chat template and image processor."""
+    transformers = pytest.importorskip("transformers")
+    directory = tmp_path_factory.mktemp("mllama")
+    vocab = save_tokenizer(directory, LLAMA3_SPLIT)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|image|>"]})
+    tokenizer.chat_template = CHAT_WITH_PICTURES
+    tokenizer.save_pretrained(directory)
+    return write_random_mllama(directory, vocab)

@@ -14,6 +14,8 @@ STATS = Stats(1.5, 0.25, 12, 0.5, 3, 0.03)
 class FakeModel:
     """Answers with ``replies`` in turn and records what it was asked."""
 
+    sees_pictures = False
+
     def __init__(self, replies=("Once upon a time.",), **load_options):
         self.replies, self.load_options = list(replies), load_options
         self.calls, self.closed = [], False

@@ -14,6 +14,7 @@ from ollamax.modelfile.modelfile import Modelfile
 
 
 class EchoModel:
+    sees_pictures = False
     modelfile = Modelfile(from_="echo")
     metadata = types.MappingProxyType({"general.architecture": "echo"})
 

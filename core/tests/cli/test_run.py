@@ -99,9 +99,20 @@ def test_help_lists_every_option_with_its_default():
 
 def test_images_are_passed_with_the_message(fake, tmp_path):
     picture = tmp_path / "a.png"
-    picture.write_bytes(b"x")
+    picture.write_bytes(b"the picture")
     invoke("demo", "x", "--image", str(picture))
-    assert asked(fake)[0] == [{"role": "user", "content": "x", "images": [str(picture)]}]
+    assert asked(fake)[0] == [{"role": "user", "content": "x", "images": [b"the picture"]}]
+
+
+def test_a_path_in_the_prompt_is_a_picture_for_a_model_that_sees(fake, tmp_path, monkeypatch):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"the picture")
+    invoke("demo", f"what is {picture} ?")
+    assert asked(fake)[0] == [{"role": "user", "content": f"what is {picture} ?"}]
+    monkeypatch.setattr(type(fake.models[-1]), "sees_pictures", True)
+    result = invoke("demo", f"what is {picture} ?")
+    assert asked(fake)[0] == [{"role": "user", "content": "what is  ?", "images": [b"the picture"]}]
+    assert result.stderr == f"Added image '{picture}'\n"
 
 
 def test_an_image_that_does_not_exist_is_a_usage_error(fake, capsys):

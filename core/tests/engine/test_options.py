@@ -14,6 +14,7 @@ from ollamax.errors import OptionError
 EXAMPLES = {
     "num_ctx": (2048, "2048"),
     "num_batch": (32, "32"),
+    "num_images": (2, "2"),
     "num_thread": (2, "2"),
     "num_predict": (100, "100"),
     "num_keep": (-1, "-1"),
@@ -37,6 +38,7 @@ BAD = [
     *((name, value) for name in TABLE if name != "stop" for value in ([], ["1"], float("inf"))),
     ("num_ctx", -1),
     ("num_batch", 0),
+    ("num_images", 0),
     ("num_thread", -1),
     ("num_thread", 10**9),
     ("num_predict", -3),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ollamax.cli.image_paths import take_image_paths
 from ollamax.cli.printer import Printer
 from ollamax.cli.progress import progress
 from ollamax.engine.options import TABLE
@@ -60,9 +61,7 @@ class Session:
         After Ctrl-C the part that was printed is remembered; if there was none, or the model fails, the
         user's message is forgotten too.
         """
-        message: dict[str, Any] = {"role": "user", "content": text}
-        if images:
-            message["images"] = list(images)
+        message = self._message(text, images)
         asked = [*self.messages, message]
         # An empty system message is one too: it takes the place of the model's own.
         system = [] if self.system is None else [{"role": "system", "content": self.system}]
@@ -70,6 +69,20 @@ class Session:
         if answer.text or not answer.interrupted:
             self.messages = [*asked, {"role": "assistant", "content": answer.text}]
         return answer
+
+    def _message(self, text: str, images: Sequence[str]) -> dict[str, Any]:
+        """The user's message; pictures are read now, for their files may be gone at a later turn."""
+        from ollamax.engine.picture import read_image
+
+        if self.model.sees_pictures:
+            text, written = take_image_paths(text)
+            for path in written:
+                click.echo(f"Added image '{one_line(path)}'", err=True)
+            images = [*images, *written]
+        message: dict[str, Any] = {"role": "user", "content": text}
+        if images:
+            message["images"] = [read_image("the prompt", path) for path in images]
+        return message
 
     def set_option(self, name: str, value: Any) -> None:
         """Change an option from its own type's ``value``; the model is loaded again where that is needed.

@@ -45,6 +45,8 @@ class Converter:
     architecture: ClassVar[str] = ""
     rename: ClassVar[tuple[tuple[str, str], ...]] = ()
     ignore: ClassVar[tuple[str, ...]] = ()
+    files: ClassVar[tuple[str, ...]] = ()
+    """JSON files beside config.json that it reads; their objects are in ``config`` under the files' names."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """``config`` is the parsed config.json; raise ConversionError for a variant that is not supported."""
@@ -53,6 +55,10 @@ class Converter:
     def hyper_parameters(self) -> dict[str, Any]:
         """GGUF keys and values below ``general.architecture``, such as ``llama.block_count``."""
         raise NotImplementedError
+
+    def embedding_rows(self) -> int:
+        """How many tokens the embedding has rows for."""
+        return self.config.size("vocab_size")
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The row-major shape, by GGUF name, of every tensor that config.json calls for.
@@ -72,6 +78,14 @@ class Converter:
 
     def transforms(self, name: str) -> bool:  # noqa: ARG002
         """Whether ``transform`` changes this tensor; others are passed on byte for byte."""
+        return False
+
+    def permutes(self, name: str) -> bool:  # noqa: ARG002
+        """Whether ``transform`` only moves the values of this tensor.
+
+        It is then given them as they are stored, F16 and BF16 as unsigned integers: that takes a fraction of the
+        memory that float32 values would.
+        """
         return False
 
     def copies(self) -> Mapping[str, str]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from ollamax.engine.chunk import Chunk, DoneReason, Stats
 from ollamax.engine.generate import check_fit
-from ollamax.errors import OllamaxError, UsageError
+from ollamax.engine.picture import read_image
+from ollamax.errors import UsageError
 from ollamax.tokenizer.base import Tokenizer
 from ollamax.types import Message
 
@@ -36,10 +37,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A chat as token ids, and what had to be left out."""
+    """A chat as token ids, its pictures, and what had to be left out."""
 
     ids: list[int]
     notice: str | None = None
+    images: tuple[bytes, ...] = ()
 
 
 def read_messages(messages: Sequence[ChatMessage | Message]) -> list[Message]:
@@ -61,18 +63,9 @@ def _read(place: str, item: ChatMessage) -> Message:
         raise UsageError(f"{place} has role {role!r}; expected one of {', '.join(ROLES)}")
     if not isinstance(content, str):
         raise UsageError(f"{place} has content of type {type(content).__name__}; expected text")
-    return Message(role, content, tuple(_image(place, image) for image in images))
-
-
-def _image(place: str, image: object) -> bytes:
-    if isinstance(image, bytes):
-        return image
-    if not isinstance(image, str | Path):
-        raise UsageError(f"{place} has an image of type {type(image).__name__}; expected a path or bytes")
-    try:
-        return Path(image).read_bytes()
-    except OSError as error:
-        raise OllamaxError(f"{place}: cannot read image {image}: {error.strerror}") from error
+    if isinstance(images, str | bytes | Path):
+        raise UsageError(f"{place} has images of type {type(images).__name__}; expected a list of paths or bytes")
+    return Message(role, content, tuple(read_image(place, image) for image in images))
 
 
 def fit(
@@ -97,10 +90,12 @@ def fit(
             del kept[oldest]
             dropped += 1
         ids = encode(kept)
+    images = tuple(image for message in kept for image in message.images)
     if not dropped:
-        return Prompt(ids)
+        return Prompt(ids, images=images)
     what = "message was" if dropped == 1 else f"{dropped} messages were"
-    return Prompt(ids, f"the oldest {what} left out: the context holds {capacity} tokens; raise num_ctx to keep more")
+    notice = f"the oldest {what} left out: the context holds {capacity} tokens; raise num_ctx to keep more"
+    return Prompt(ids, notice, images)
 
 
 def collect(chunks: Iterable[Chunk]) -> Reply:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ollamax.engine.chunk import Chunk, DoneReason, Stats
 from ollamax.engine.options import Options
+from ollamax.engine.picture import Shown
 from ollamax.engine.runner import Logits
 from ollamax.engine.sequence import Sequence as Held
 from ollamax.engine.stop import StopMatcher
@@ -31,10 +32,12 @@ class Generation:
         prompt: Sequence[int],
         options: Options,
         *,
+        pictures: Sequence[Shown] = (),
         stops: Sequence[str] = (),
         load_seconds: float = 0.0,
     ) -> None:
         self._held, self._tokenizer, self._prompt, self._options = held, tokenizer, list(prompt), options
+        self._pictures = pictures
         self._stops = StopMatcher([*options.stop, *stops])
         self._sampler = Sampler(options, tokenizer.n_vocab)
         self._began, self._load_seconds = time.perf_counter(), load_seconds
@@ -66,7 +69,7 @@ class Generation:
             logits = self._next(token)
 
     def _read_prompt(self) -> Logits:
-        new = self._prompt[self._held.rewind(self._prompt) :]
+        new = self._prompt[self._held.rewind(self._prompt, self._pictures) :]
         logits = self._held.extend(new)
         self._turn = self._held.turn
         self._computed = len(new)

@@ -10,12 +10,14 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ollamax.arch import Architecture, VisionArchitecture
 from ollamax.arch.binding import bind
 from ollamax.arch.trace import trace
 from ollamax.backend import Backend, BackendOptions, Weight
 from ollamax.engine.context import context_length
 from ollamax.engine.model import Model, Parts
 from ollamax.engine.options import Options, parameters
+from ollamax.engine.picture import PictureReader
 from ollamax.engine.resolve import resolve
 from ollamax.engine.runner import Runner
 from ollamax.engine.source import open_source
@@ -63,10 +65,11 @@ def load(
         prompts = choose_template(modelfile.template, source.metadata)
         engine = engine_class(BackendOptions(threads=chosen.num_thread or None))
         cleanup.callback(engine.close)
-        runner = _runner(found.path, source, tokenizer, registry, engine, chosen, parallel, progress)
+        architecture, runner = _runner(found.path, source, tokenizer, registry, engine, chosen, parallel, progress)
+        pictures = _picture_reader(architecture, tokenizer, chosen)
         cleanup.pop_all()
     seconds = time.perf_counter() - began
-    return Model(Parts(found.name, source, modelfile, tokenizer, prompts, engine, runner, chosen, seconds))
+    return Model(Parts(found.name, source, modelfile, tokenizer, prompts, engine, runner, pictures, chosen, seconds))
 
 
 def load_tokenizer(path: str | PathLike[str]) -> Tokenizer:
@@ -88,18 +91,25 @@ def _runner(
     options: Options,
     parallel: int,
     progress: Progress | None,
-) -> Runner:
+) -> tuple[Architecture, Runner]:
     """Bind, trace, load the weights and compile: whatever can be wrong with a file is found before weights load."""
     config = Metadata(source.metadata, path)
     model = registry.architecture(config.string("general.architecture"))(config)
     bind(model, source.tensors, str(path))
     cells = context_length(config, options)
-    traced = trace(model, tokenizer.n_vocab, parallel, cells, str(path))
-    engine.check(traced.step)
+    traced = trace(model, tokenizer.n_vocab, parallel, cells, str(path), options.num_images)
+    for graph in traced.graphs:
+        engine.check(graph)
     total = sum(info.nbytes for info in source.tensors.values())
     weights = {
         name: Weight(name, info.dtype, info.shape, source.tensor_bytes(name), mapped=path.suffix == ".gguf")
         for name, info in source.tensors.items()
     }
     engine.load(weights, None if progress is None else lambda done: progress(done, total))
-    return Runner(engine, traced, slots=parallel, cells=cells, batch=min(options.num_batch, cells))
+    return model, Runner(engine, traced, slots=parallel, cells=cells, batch=min(options.num_batch, cells))
+
+
+def _picture_reader(model: Architecture, tokenizer: Tokenizer, options: Options) -> PictureReader | None:
+    if not isinstance(model, VisionArchitecture):
+        return None
+    return PictureReader(model, tokenizer.token_text(model.image_token), options.num_images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -13,6 +13,7 @@ from ollamax.engine.chat import ChatMessage, Reply, collect, fit, read_messages
 from ollamax.engine.chunk import Chunk
 from ollamax.engine.generate import Generation
 from ollamax.engine.options import Options
+from ollamax.engine.picture import Image, PictureReader, Shown, read_image
 from ollamax.engine.runner import Logits, Runner
 from ollamax.engine.sequence import Sequence as Held
 from ollamax.errors import OptionError, one_line
@@ -38,6 +39,7 @@ class Parts:
     template: Template
     backend: Backend
     runner: Runner
+    pictures: PictureReader | None
     options: Options
     load_seconds: float
 
@@ -58,6 +60,7 @@ class Model:
             parts.options,
         )
         self.load_seconds = parts.load_seconds
+        self._pictures = parts.pictures
         self._source, self._held, self._closed = parts.source, Held(parts.runner), False
         self._unreported_load = parts.load_seconds
 
@@ -71,32 +74,46 @@ class Model:
         """Tokens of context that this model was loaded with."""
         return self._held.capacity
 
-    def logits(self, ids: Ids, images: Sequence[bytes] | None = None) -> Logits:
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether the model's architecture has a vision part."""
+        return self._pictures is not None
+
+    def logits(self, ids: Ids, images: Sequence[Image] | None = None) -> Logits:
         """Scores of every token after each of ``ids``: float32 ``(len(ids), n_vocab)``.
 
-        Raises ContextFullError when ``ids`` do not fit the context, and OptionError for images that the model
-        cannot see.
+        Each of ``images`` (paths or bytes) stands in ``ids`` as the token of a picture. Raises ContextFullError when
+        ``ids`` do not fit the context, ImageError, and OptionError for images that the model cannot see.
         """
-        self._reject_images(images)
         tokens = self._check_ids(ids)
+        shown = self._show(tokens, self._read_images(images))
         self._held.clear()
         try:
+            self.runner.show(0, shown)
             return self.runner.prefill(0, tokens, every=True)
         finally:
             self.runner.truncate(0)
 
     def generate(
-        self, prompt: str | Ids, *, images: Sequence[bytes] | None = None, **options: Any
+        self, prompt: str | Ids, *, images: Sequence[Image] | None = None, **options: Any
     ) -> Generator[Chunk, None, None]:
         """Continue ``prompt``, text or token ids, as it stands: no template is applied.
+
+        Each of ``images`` (paths or bytes) stands in the prompt as the token of a picture; a text without any gets
+        them before its beginning.
 
         Yields pieces of text; the last has ``done`` set. Options are those of Modelfiles (``max_tokens`` is
         num_predict). Raises OptionError for one that does not exist, and ContextFullError for a prompt that is too
         long, before anything is computed.
         """
-        self._reject_images(images)
-        ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else self._check_ids(prompt)
-        return self._run(ids or self._beginning(), options)
+        data = self._read_images(images)
+        if isinstance(prompt, str):
+            ids = self.tokenizer.encode(prompt) or self._beginning()
+            if self._pictures and data and self._pictures.token not in ids:
+                ids = [self._pictures.token] * len(data) + ids
+        else:
+            ids = self._check_ids(prompt) or self._beginning()
+        return self._run(ids, options, data)
 
     @overload
     def chat(
@@ -116,9 +133,9 @@ class Model:
         ContextFullError when the last message alone is too long.
         """
         turns = read_messages(messages)
-        self._reject_images([image for turn in turns for image in turn.images])
+        self._check_sight(any(turn.images for turn in turns))
         prompt = fit(self._prompt, [*self.modelfile.messages, *turns], self.context_length, self.tokenizer)
-        chunks = self._run(prompt.ids, options, notice=prompt.notice, stops=self.template.stops)
+        chunks = self._run(prompt.ids, options, prompt.images, notice=prompt.notice, stops=self.template.stops)
         return chunks if stream else collect(chunks)
 
     def close(self) -> None:
@@ -137,15 +154,27 @@ class Model:
         self.close()
 
     def _run(
-        self, ids: list[int], options: Mapping[str, Any], *, notice: str | None = None, stops: Sequence[str] = ()
+        self,
+        ids: list[int],
+        options: Mapping[str, Any],
+        images: Sequence[bytes],
+        *,
+        notice: str | None = None,
+        stops: Sequence[str] = (),
     ) -> Generator[Chunk, None, None]:
         self.runner.check_open()
         chosen = self.options.merge(options, scope="generate")
+        shown = self._show(ids, images)
         loading, self._unreported_load = self._unreported_load, 0.0
-        generation = Generation(self._held, self.tokenizer, ids, chosen, stops=stops, load_seconds=loading)
+        generation = Generation(
+            self._held, self.tokenizer, ids, chosen, pictures=shown, stops=stops, load_seconds=loading
+        )
         return _noticed(generation, notice)
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
+        if self._pictures and not self.template.places_pictures:
+            mark = self._pictures.mark
+            messages = [replace(turn, content=mark * len(turn.images) + turn.content) for turn in messages]
         text = self.template.render(messages, system=self.modelfile.system)
         bos = self.tokenizer.bos
         # Many templates write the beginning-of-text token themselves; it must not stand there twice.
@@ -171,8 +200,15 @@ class Model:
                 )
         return tokens
 
-    def _reject_images(self, images: Sequence[bytes] | None) -> None:
-        if images:
+    def _read_images(self, images: Sequence[Image] | None) -> list[bytes]:
+        self._check_sight(bool(images))
+        return [read_image(f"picture {number}", image) for number, image in enumerate(images or (), 1)]
+
+    def _show(self, ids: Sequence[int], images: Sequence[bytes]) -> tuple[Shown, ...]:
+        return self._pictures.find(ids, images) if self._pictures else ()
+
+    def _check_sight(self, images: bool) -> None:
+        if images and self._pictures is None:
             raise OptionError(f"{self.name} cannot see pictures: its architecture has no vision part; leave them out")
 
 

@@ -46,6 +46,11 @@ class Options:
     num_batch: int = _option(256, "Most prompt tokens computed in one step.", minimum=1, scope="load")
     num_thread: int = _option(0, "Threads of the backend; 0 lets it choose.", minimum=0, maximum=4096, scope="load")
 
+    # Not an option of Ollama, which keeps only the last pictures' encoding.
+    num_images: int = _option(
+        4, "Most pictures of a prompt, for a model that sees; each takes memory.", minimum=1, maximum=1024, scope="load"
+    )
+
     num_predict: int = _option(
         -1,
         "Most tokens to generate; -1 is no limit, -2 until the context is full, 0 only reads the prompt.",

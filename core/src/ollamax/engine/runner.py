@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ollamax.arch.trace import Traced
-from ollamax.backend import Backend
+from ollamax.backend import Backend, Program
+from ollamax.engine.picture import Shown
+from ollamax.engine.vision import VisionSteps
 from ollamax.errors import ContextFullError, UsageError
 from ollamax.kvcache.cells import Cells
 from ollamax.ml import Graph
@@ -30,6 +32,7 @@ class Runner:
         self._backend, self._batch = backend, batch
         self._step = backend.compile(traced.step)
         self._shift = backend.compile(traced.shift)
+        self._vision = VisionSteps(backend, traced.vision, slots=slots) if traced.vision else None
         self._vocabulary = int(traced.step.outputs["logits"].shape[-1])
         self.cells = Cells(slots, cells)
         self.computed = 0
@@ -64,6 +67,19 @@ class Runner:
         ids = np.asarray(tokens, np.int64)[:, None]
         return np.asarray(self._run(np.asarray(slots, np.int64), ids, np.zeros_like(ids))[:, 0])
 
+    @property
+    def encoded(self) -> int:
+        """How many pictures went through the model."""
+        return self._vision.encoded if self._vision else 0
+
+    def show(self, slot: int, pictures: Sequence[Shown]) -> None:
+        """Make these the pictures of a sequence, before its tokens are computed; UsageError for a blind model."""
+        self.check_open()
+        if self._vision:
+            self._vision.show(slot, pictures)
+        elif pictures:
+            raise UsageError("the model's architecture has no vision part; leave pictures out")
+
     def truncate(self, slot: int, length: int = 0) -> None:
         """Forget everything of a sequence from position ``length`` on."""
         self.cells.remove(slot, length)
@@ -87,18 +103,22 @@ class Runner:
         except BaseException:
             self.cells.remove(slot)
             raise
+        if self._vision:
+            self._vision.slide(slot, keep, discard)
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Make ``target`` start with the first ``length`` tokens of ``source``, without computing them again."""
         self.check_open()
-        self._backend.copy_rows(source, target, self.cells.copy(source, target, length))
+        self._backend.copy_rows(source, target, self.cells.copy(source, target, length), prefix="cache.")
+        if self._vision:
+            self._vision.copy(source, target)
 
     def close(self) -> None:
         """Release the backend, and the programs, which hold the weights; a second call does nothing."""
         if not self._closed:
             self._closed = True
             self._backend.close()
-            del self._step, self._shift
+            del self._step, self._shift, self._vision
 
     def check_open(self) -> None:
         """Raise UsageError after ``close``."""
@@ -129,7 +149,7 @@ class Runner:
                 "key_positions": self.cells.positions[slots, :cells],
             }
             dims = {"N": tokens.shape[0], "T": tokens.shape[1], "R": outputs.shape[1], "S": cells}
-            logits = self._step.run(inputs, dims)["logits"]
+            logits = self._program(slots, positions, inputs, dims).run(inputs, dims)["logits"]
         except BaseException:
             # An interrupted step leaves no token behind that was not computed.
             for slot, start in zip(slots.tolist(), starts, strict=True):
@@ -137,6 +157,16 @@ class Runner:
             raise
         self.computed += tokens.size
         return logits
+
+    def _program(self, slots: Ids, positions: Ids, inputs: dict[str, Any], dims: dict[str, int]) -> Program:
+        """What computes a step; where a sequence has pictures it gets further ``inputs`` and ``dims``."""
+        named = slots.tolist()
+        if self._vision is None or not self._vision.seeing(named):
+            return self._step
+        further, sizes = self._vision.inputs(named, positions)
+        inputs.update(further)
+        dims.update(sizes)
+        return self._vision.step
 
     def _extent(self, slots: Ids) -> int:
         """How many cells a step looks at, in the steps that the backend wants."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Tokens
 
+from ollamax.engine.picture import Shown
 from ollamax.engine.runner import Logits, Runner
 from ollamax.errors import ContextFullError
 
@@ -18,6 +19,7 @@ class Sequence:
     def __init__(self, runner: Runner, slot: int = 0) -> None:
         self._runner, self._slot = runner, slot
         self._tokens: list[int] = []
+        self._digests: tuple[bytes, ...] = ()
         self._slid = False
         self.turn = 0
 
@@ -29,12 +31,17 @@ class Sequence:
         """How many tokens the slot holds at most."""
         return self._runner.cells.cells
 
-    def rewind(self, prompt: Tokens[int]) -> int:
+    def rewind(self, prompt: Tokens[int], pictures: Tokens[Shown] = ()) -> int:
         """Keep only what the slot shares with the start of ``prompt``; returns how many tokens that is.
 
-        The prompt's last token is never kept: its logits are wanted.
+        The prompt's last token is never kept: its logits are wanted. With other pictures nothing is kept, since even
+        tokens before a picture may depend on it.
         """
-        self.clear(0 if self._slid else min(_common(self._tokens, prompt), len(prompt) - 1))
+        digests = tuple(shown.digest for shown in pictures)
+        same = digests == self._digests and not self._slid
+        self.clear(min(_common(self._tokens, prompt), len(prompt) - 1) if same else 0)
+        self._digests = digests
+        self._runner.show(self._slot, pictures)
         return len(self._tokens)
 
     def extend(self, tokens: Tokens[int]) -> Logits:

@@ -46,9 +46,9 @@ def open_checkpoint(directory: Path, registry: Registry) -> Conversion:
 
     checkpoint, converter = open_converter(directory, registry)
     try:
-        vocab = converter.config.size("vocab_size")
+        rows = converter.embedding_rows()
         pre_tokenizers = [kind for kind in registry.tokenizers if issubclass(kind, PreTokenizer)]
-        return Conversion(checkpoint, converter, tokenizer_metadata(directory, pre_tokenizers, vocab))
+        return Conversion(checkpoint, converter, tokenizer_metadata(directory, pre_tokenizers, rows))
     except BaseException:
         checkpoint.close()
         raise
@@ -57,10 +57,13 @@ def open_checkpoint(directory: Path, registry: Registry) -> Conversion:
 def open_converter(directory: Path, registry: Registry) -> tuple[Checkpoint, Converter]:
     """The Hugging Face directory, open, and the converter that its config.json asks for."""
     from ollamax.convert.checkpoint import Checkpoint
+    from ollamax.json_file import read_optional
 
     checkpoint = Checkpoint(directory)
     try:
-        return checkpoint, registry.converter_for(checkpoint.architecture)(checkpoint.config)
+        kind = registry.converter_for(checkpoint.architecture)
+        beside = {name: read_optional(directory / name) for name in kind.files}
+        return checkpoint, kind({**checkpoint.config, **beside})
     except BaseException:
         checkpoint.close()
         raise

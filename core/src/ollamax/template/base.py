@@ -15,6 +15,8 @@ class Template(ABC):
     """
 
     source: str = ""
+    places_pictures: bool = False
+    """Whether it says itself where a message's pictures stand; else they stand before the message's text."""
 
     @abstractmethod
     def render(self, messages: Sequence[Message], *, system: str | None = None) -> str:

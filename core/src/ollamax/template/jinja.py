@@ -31,6 +31,8 @@ class JinjaTemplate(Template):
     A hostile template can neither reach Python's internals nor run or grow without end: see ``jinja_sandbox.py``.
     """
 
+    places_pictures = True
+
     def __init__(self, source: str, *, special_tokens: Mapping[str, str] | None = None) -> None:
         """Compile ``source``; raises TemplateError with the line at fault."""
         if len(source) > MAX_CHARACTERS:

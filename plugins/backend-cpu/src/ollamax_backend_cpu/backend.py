@@ -60,9 +60,9 @@ class CPU(Backend):
 
         return CPUProgram(graph, self._weights, self._states, self._threads)
 
-    def copy_rows(self, source: int, target: int, rows: Array) -> None:
-        """Copy cells from one slot to another, in every state."""
-        self._states.copy_rows(source, target, rows)
+    def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
+        """Copy cells from one slot to another, in every state whose name begins with ``prefix``."""
+        self._states.copy_rows(source, target, rows, prefix)
 
     def read_state(self, name: str, slot: int) -> Array:
         """A copy of one slot."""

@@ -61,7 +61,8 @@ class States:
             raise BackendError(f"backend cpu: no state {name!r}; there are: {known}")
         return self._held[name]
 
-    def copy_rows(self, source: int, target: int, rows: Array) -> None:
-        """In every state, copy cells ``rows`` of slot ``source`` to slot ``target``."""
-        for state in self._held.values():
-            state.view[target, rows] = state.view[source, rows]
+    def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
+        """Copy cells ``rows`` of slot ``source`` to slot ``target``, in every state whose name begins so."""
+        for name, state in self._held.items():
+            if name.startswith(prefix):
+                state.view[target, rows] = state.view[source, rows]
