@@ -93,14 +93,13 @@ def rope(node: Tensor) -> Tensor:
 
     Angles are float32, as in the definition: half a unit in the last place of ``position`` is lost.
     """
-    import numpy as np
+    from ollamax.ml.reference import rope_frequencies
 
     x, positions = node.srcs[:2]
     attrs, dims = node.attrs, node.attrs["dims"]
     n, t, heads, width = x.shape
     half = dims // 2
-    frequencies = attrs["scale"] * float(attrs["base"]) ** (-np.arange(half, dtype=np.float64) / half)
-    table = Tensor(Op.CONST, (), (half,), Kind.FLOAT, {"value": frequencies.astype(np.float32)})
+    table = Tensor(Op.CONST, (), (half,), Kind.FLOAT, {"value": rope_frequencies(node)})
     factors = extra_sources(node).get("factors")
     step = table if factors is None else table / factors
     angles = cast(positions, Kind.FLOAT).reshape(n, t, 1, 1) * step

@@ -73,15 +73,21 @@ def gelu(node: Tensor, _: Dims, x: Array) -> Array:
     return np.asarray(0.5 * x * (1.0 + _erf(x * math.sqrt(0.5))))
 
 
+def rope_frequencies(node: Tensor) -> Array:
+    """Radians a position ``(dims / 2,)``, float32, rounded in the order in which transformers rounds them."""
+    half = node.attrs["dims"] // 2
+    with np.errstate(over="ignore"):  # beyond float32, a pair stands still
+        slowness = (float(node.attrs["base"]) ** (np.arange(half) / half)).astype(np.float32)
+        return np.asarray(np.float32(1) / slowness / np.float32(1 / node.attrs["scale"]))
+
+
 def rope_angles(node: Tensor, positions: Array, factors: Array | None) -> tuple[Array, Array]:
     """Cosines and sines ``(N, T, 1, dims / 2)`` of float32 angles.
 
     Exact angles would be no better: models are trained and served with float32 ones (transformers' ``inv_freq``), and
     1,000 positions along the rounding of the angle outweighs all other rounding in the logits.
     """
-    half = node.attrs["dims"] // 2
-    exact = node.attrs["scale"] * float(node.attrs["base"]) ** (-np.arange(half, dtype=np.float64) / half)
-    frequencies = exact.astype(np.float32)
+    frequencies = rope_frequencies(node)
     if factors is not None:
         frequencies = frequencies / factors
     angles = positions[..., None, None].astype(np.float32) * frequencies
