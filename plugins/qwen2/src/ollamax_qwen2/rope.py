@@ -50,10 +50,10 @@ def read_rotation(metadata: Metadata, head_dim: int) -> Rotation:
     kind = metadata.string(_SCALING + "type", "linear" if _SCALING + "factor" in metadata else "none")
     if kind not in ("none", "linear", "yarn"):
         raise ArchitectureError(f"{metadata.origin}: {_SCALING}type is {kind!r}, expected none, linear or yarn")
-    factor = 1.0 if kind == "none" else metadata.number(_SCALING + "factor", minimum=1e-6)
+    factor = 1.0 if kind == "none" else metadata.number(_SCALING + "factor", minimum=1e-6, maximum=1e9)
     magnitude = metadata.number(_SCALING + "attn_factor", 1.0, minimum=1e-6)
     rope = nn.Rope(
-        base=metadata.number("qwen2.rope.freq_base", 10000.0, minimum=1.0),
+        base=metadata.number("qwen2.rope.freq_base", 10000.0, minimum=1.0, maximum=1e12),
         dims=dims,
         pairing="halves",
         scale=1.0 / factor if kind == "linear" else 1.0,
@@ -89,5 +89,9 @@ def _yarn_factors(metadata: Metadata, rope: nn.Rope, factor: float) -> npt.NDArr
             f"{metadata.origin}: yarn's ramp would go from frequency {low} down to {high}; expected "
             f"{_SCALING}yarn_beta_fast above yarn_beta_slow, and an original_context_length that fits freq_base"
         )
-    ramp = np.clip((np.arange(rope.dims // 2) - low) / (high - low or 0.001), 0, 1)
-    return (1 / (ramp / factor + 1 - ramp)).astype(np.float32)
+    one, pairs = np.float32(1), np.arange(rope.dims // 2)
+    # Float32 in the order of transformers' _compute_yarn_parameters: far into the context, its rounding shows.
+    kept = one - np.clip((pairs.astype(np.float32) - low) / np.float32(high - low or 0.001), 0, 1, dtype=np.float32)
+    slowness = (rope.base ** (2 * pairs / rope.dims)).astype(np.float32)
+    blended = one / (np.float32(factor) * slowness) * (one - kept) + one / slowness * kept
+    return np.asarray(one / slowness / blended, np.float32)
