@@ -1,6 +1,7 @@
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 
@@ -269,3 +270,21 @@ def test_processes_that_change_one_store_at_once_do_not_harm_each_other(tmp_path
     assert store.list() == []
     assert store.damage() == []
     assert [path.name for path in (root / "blobs").iterdir()] == []
+
+
+def test_bytes_are_on_the_disk_before_they_have_a_name(put, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_fsync(descriptor):
+        events.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def note_replace(source, target):
+        events.append("blob" if "sha256-" in str(target) else "manifest")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    put("demo")
+    assert events == ["file", "file", "blob", "blob", "folder", "file", "manifest", "folder"]
