@@ -64,15 +64,10 @@ def write_random_mllama(
             wide = parameter.ndim < 2 or "embed" in name
             torch.nn.init.normal_(parameter, std=0.8 if wide else 1.2 / parameter[0].numel() ** 0.5)
     model.to(getattr(torch, dtype)).eval().save_pretrained(directory)
-    image_processor().save_pretrained(directory)
+    side, tiles = config.vision_config.image_size, config.vision_config.max_num_tiles
+    processor = pytest.importorskip("transformers.models.mllama.image_processing_pil_mllama").MllamaImageProcessorPil
+    processor(size={"height": side, "width": side}, max_image_tiles=tiles, **PREPROCESSOR).save_pretrained(directory)
     return directory
-
-
-def image_processor() -> Any:
-    """transformers' image processor for the random models."""
-    module = pytest.importorskip("transformers.models.mllama.image_processing_pil_mllama")
-    side = VISION["image_size"]
-    return module.MllamaImageProcessorPil(size={"height": side, "width": side}, max_image_tiles=4, **PREPROCESSOR)
 
 
 def png(width: int, height: int, seed: int = 0) -> bytes:
@@ -94,18 +89,24 @@ PICTURES = {
 }
 
 
-def reference_inputs(ids: Sequence[int], pictures: Sequence[bytes], image_token: int) -> dict[str, Any]:
+def reference_inputs(
+    directory: Path, ids: Sequence[int], pictures: Sequence[bytes], image_token: int
+) -> dict[str, Any]:
     """The inputs that transformers' processor makes: pixels, and the mask of which token sees which tile."""
     torch = pytest.importorskip("torch")
     processing = pytest.importorskip("transformers.models.mllama.processing_mllama")
+    pixels = pytest.importorskip("transformers.models.mllama.image_processing_pil_mllama")
     from PIL import Image
 
     inputs: dict[str, Any] = {"input_ids": torch.tensor([list(ids)])}
     if not pictures:
         return inputs
-    prepared = image_processor()(images=[[Image.open(io.BytesIO(data)) for data in pictures]], return_tensors="pt")
+    processor = pixels.MllamaImageProcessorPil.from_pretrained(directory)
+    prepared = processor(images=[[Image.open(io.BytesIO(data)) for data in pictures]], return_tensors="pt")
     seen = processing.get_cross_attention_token_mask(list(ids), image_token)
-    mask = processing.convert_sparse_cross_attention_mask_to_dense([seen], prepared.pop("num_tiles"), 4, len(ids))
+    mask = processing.convert_sparse_cross_attention_mask_to_dense(
+        [seen], prepared.pop("num_tiles"), processor.max_image_tiles, len(ids)
+    )
     return inputs | dict(prepared) | {"cross_attention_mask": torch.from_numpy(mask)}
 
 
@@ -121,5 +122,5 @@ def reference_logits(directory: Path, ids: Sequence[int], pictures: Sequence[byt
     """transformers' logits ``(len(ids), vocabulary)``."""
     torch = pytest.importorskip("torch")
     with torch.no_grad():
-        output = reference_model(directory)(**reference_inputs(ids, pictures, image_token))
+        output = reference_model(directory)(**reference_inputs(directory, ids, pictures, image_token))
     return np.asarray(output.logits[0].numpy())

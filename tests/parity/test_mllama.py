@@ -1,5 +1,7 @@
 """Mllama through the library: from pictures and a prompt to logits and text, against transformers."""
 
+import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +11,10 @@ from random_mllama import PICTURES, png, reference_inputs, reference_logits, ref
 
 import ollamax
 from ollamax.engine.model import Model
+from ollamax.engine.source import open_source
 from ollamax.errors import ContextFullError, ImageError, OptionError
+from ollamax.gguf import write_gguf
+from ollamax.plugins import get_registry
 
 OTHER = png(70, 60, 3)
 
@@ -64,7 +69,7 @@ def greedy(directory: Path, ids: Sequence[int], pictures: Sequence[bytes], token
     """What transformers generates."""
     transformers = pytest.importorskip("transformers")
     config = transformers.GenerationConfig(max_new_tokens=count, do_sample=False, eos_token_id=None, pad_token_id=2)
-    inputs = reference_inputs(ids, pictures, token)
+    inputs = reference_inputs(directory, ids, pictures, token)
     return reference_model(directory).generate(**inputs, generation_config=config)[0, len(ids) :].tolist()
 
 
@@ -184,6 +189,87 @@ def test_a_file_gives_the_logits_of_its_checkpoint(
     ids = prompt(model, 1)
     with ollamax.load("seer", backend="cpu", num_batch=9) as stored:
         assert np.array_equal(stored.logits(ids, images=[OTHER]), model.logits(ids, images=[OTHER]))
+
+
+def with_clip_colours(source: Path, target: Path) -> Path:
+    """The same checkpoint with the colours that a file of Ollama means."""
+    shutil.copytree(source, target)
+    settings = json.loads((target / "preprocessor_config.json").read_text())
+    settings |= {
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    }
+    (target / "preprocessor_config.json").write_text(json.dumps(settings))
+    return target
+
+
+def paired_rows(rows: np.ndarray, heads: int) -> np.ndarray:
+    """Ollama's order of a projection's rows: element i of a head beside element i + half."""
+    width = rows.shape[0] // heads
+    order = [
+        head * width + half * (width // 2) + i for head in range(heads) for i in range(width // 2) for half in (0, 1)
+    ]
+    return rows[order]
+
+
+def test_a_file_as_ollama_writes_it_gives_the_same_logits(mllama_checkpoint: Path, tmp_path: Path) -> None:
+    """Ollama's keys and tensors are ours, but for the vision encoder's queries and keys and some keys that it lacks."""
+    directory = with_clip_colours(mllama_checkpoint, tmp_path / "clip")
+    source = open_source(directory, get_registry())
+    vocabulary = source.tensors["output.weight"].shape[0]
+    lists = {"tokens": vocabulary + 1, "token_type": vocabulary + 1}
+    metadata = {
+        key: value[: lists[key.rpartition(".")[2]]] if key.rpartition(".")[2] in lists else value
+        for key, value in source.metadata.items()
+        if not key.startswith(("ollamax.", "mllama.vision.image_mean", "mllama.vision.image_std"))
+    }
+
+    def stored(name: str) -> np.ndarray:
+        data = source.tensor_bytes(name)
+        if name.startswith("v.") and name.endswith(("attn_q.weight", "attn_k.weight")):
+            rows = data.view(np.float32).reshape(source.tensors[name].shape)
+            return paired_rows(rows, metadata["mllama.vision.attention.head_count"]).reshape(-1).view(np.uint8)
+        return data
+
+    write_gguf(tmp_path / "ollama.gguf", metadata, source.tensors.values(), stored)
+    with (
+        ollamax.load(directory, backend="cpu") as ours,
+        ollamax.load(tmp_path / "ollama.gguf", backend="cpu") as theirs,
+    ):
+        ids = prompt(ours, 1)
+        assert theirs.tokenizer.n_vocab == vocabulary + 1
+        expected = ours.logits(ids, images=[OTHER])[:, :vocabulary]
+        assert_close(theirs.logits(ids, images=[OTHER]), expected)
+    source.close()
+
+
+def test_rows_and_gates_lie_as_ollama_puts_them(mllama_checkpoint: Path) -> None:
+    from safetensors.numpy import load_file
+
+    weights = load_file(mllama_checkpoint / "model.safetensors")
+    source = open_source(mllama_checkpoint, get_registry())
+
+    def stored(name: str) -> np.ndarray:
+        return source.tensor_bytes(name).view(np.float32).reshape(source.tensors[name].shape)
+
+    layers = "language_model.model.layers."
+    for ours, theirs, heads in (
+        ("blk.0.attn_q", "0.self_attn.q_proj", 4),
+        ("blk.0.attn_k", "0.self_attn.k_proj", 2),
+        ("blk.1.cross_attn_q_proj", "1.cross_attn.q_proj", 4),
+        ("blk.1.cross_attn_k_proj", "1.cross_attn.k_proj", 2),
+    ):
+        assert np.array_equal(stored(f"{ours}.weight"), paired_rows(weights[f"{layers}{theirs}.weight"], heads))
+    for name in ("q_norm", "k_norm", "v_proj", "o_proj"):
+        same = weights[f"{layers}1.cross_attn.{name}.weight"]
+        assert np.array_equal(stored(f"blk.1.cross_attn_{name}.weight"), same)
+    assert np.array_equal(stored("blk.1.cross_attn_attn_gate"), weights[layers + "1.cross_attn_attn_gate"])
+    gate = np.tanh(weights["vision_model.gated_positional_embedding.gate"])
+    np.testing.assert_allclose(stored("v.position_embd.gate"), 1 - gate, rtol=1e-5)
+    np.testing.assert_allclose(stored("v.tile_position_embd.gate"), gate, rtol=1e-6)
+    gate = np.tanh(weights["vision_model.global_transformer.layers.1.gate_ffn"])
+    np.testing.assert_allclose(stored("v.global.blk.1.ffn_gate"), gate, rtol=1e-6)
+    source.close()
 
 
 def test_a_quantised_file_keeps_its_vision_part(

@@ -140,6 +140,38 @@ def test_token_by_token_after_the_prompt(places: list[int], directory: Path, har
     assert_close(np.concatenate(parts), reference_logits(directory, ids, pictures, IMAGE))
 
 
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 500000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+RATIOS_OF_THREE = [[1, 1], [1, 2], [1, 3], [2, 1], [3, 1]]
+VARIANTS: dict[str, dict[str, Any]] = {
+    "llama3-rope": {"text": {"rope_parameters": LLAMA3_ROPE}},
+    "linear-rope": {"text": {"rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}}},
+    "one-key-head": {"text": {"num_key_value_heads": 1}},
+    "cross-attention-first-and-last": {"text": {"cross_attention_layers": [0, 3, 4]}},
+    "other-epsilons": {"text": {"rms_norm_eps": 1e-2}, "vision": {"norm_eps": 1e-2}},
+    "intermediate-layers-in-another-order": {
+        "vision": {"intermediate_layers_indices": [3, 0, 1], "vision_output_dim": 128}
+    },
+    "three-tiles": {"vision": {"max_num_tiles": 3, "supported_aspect_ratios": RATIOS_OF_THREE}},
+    "patches-that-leave-a-rest": {"vision": {"image_size": 32, "patch_size": 7}},
+    "nine-patches": {"vision": {"image_size": 27, "patch_size": 9}},
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants(name: str, tmp_path: Path) -> None:
+    directory, ids = write_random_mllama(tmp_path, VOCAB, **VARIANTS[name]), prompt([3, 12])
+    pictures, harness = [PICTURES["wide"], PICTURES["tall"]], Harness(directory)
+    harness.show(ids, pictures)
+    assert_close(harness.step(ids), reference_logits(directory, ids, pictures, IMAGE))
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_checkpoint_types(dtype: str, tmp_path: Path) -> None:
     directory, ids = write_random_mllama(tmp_path, VOCAB, dtype=dtype), prompt([3])

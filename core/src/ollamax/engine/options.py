@@ -48,7 +48,7 @@ class Options:
 
     # Not an option of Ollama, which keeps only the last pictures' encoding.
     num_images: int = _option(
-        4, "Most pictures of a prompt, for a model that sees; each takes memory.", minimum=1, maximum=1024, scope="load"
+        4, "Most pictures of a prompt, for a model that sees; each takes memory.", minimum=1, maximum=64, scope="load"
     )
 
     num_predict: int = _option(

@@ -9,7 +9,7 @@ from ollamax.convert.base import Extra
 from ollamax.convert.config import Config
 from ollamax.convert.decoder import DecoderConverter
 from ollamax.errors import ConversionError
-from ollamax_mllama.convert_vision import PREPROCESSOR, VisionPart
+from ollamax_mllama.convert_vision import PREPROCESSOR, PROCESSOR, VisionPart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ class MllamaConverter(DecoderConverter):
     checkpoints = ("MllamaForConditionalGeneration",)
     architecture = "mllama"
     rope_kinds = ("default", "linear", "llama3")
-    files = (PREPROCESSOR,)
+    files = (PREPROCESSOR, PROCESSOR)
     rename = (
         (_TEXT + r"embed_tokens\.", "token_embd."),
         (_TEXT + r"norm\.", "output_norm."),

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
-PREPROCESSOR = "preprocessor_config.json"
+# The settings of the image processor; transformers 5 saves them inside those of the whole processor.
+PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 _MOST_LAYERS, _MOST_TILES, _CHANNELS = 4096, 64, 3
 _BILINEAR = 2  # PIL's number
 _VISION = r"(?:model\.)?vision_model\."
@@ -39,7 +40,7 @@ def _layer_rules(source: str, target: str) -> list[tuple[str, str]]:
 
 
 class VisionPart:
-    """Reads ``vision_config`` and, where there is one, preprocessor_config.json."""
+    """Reads ``vision_config`` and, where there are any, the settings of the image processor."""
 
     rename = (
         (_VISION + r"class_embedding$", "v.class_embd"),
@@ -65,7 +66,8 @@ class VisionPart:
         self.eps = read.number("norm_eps", default=1e-5)
         self.intermediate: list[int] = read.get("intermediate_layers_indices", [])
         self._check(read)
-        self.mean, self.deviation = self._colours(config.section(PREPROCESSOR))
+        settings = config.section(PREPROCESSOR) or config.section(PROCESSOR).section("image_processor")
+        self.mean, self.deviation = self._colours(settings)
 
     def _check(self, read: Config) -> None:
         kept, ratios = self.intermediate, [list(ratio) for ratio in arrangements(self.tiles)]
@@ -75,6 +77,7 @@ class VisionPart:
             "attention_heads": self.dim % self.heads == 0,
             "patch_size": self.patch_size <= self.image_size,
             "intermediate_layers_indices": isinstance(kept, list)
+            and bool(kept)
             and all(type(layer) is int and 0 <= layer < self.layers for layer in kept),
             "supported_aspect_ratios": read.get("supported_aspect_ratios") in (ratios, None),
         }

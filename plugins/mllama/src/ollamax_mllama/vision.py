@@ -70,8 +70,8 @@ class VisionConfig:
             wrong = f"embedding_length {self.dim} does not divide into {self.heads} heads"
         elif self.patch_size > self.image_size:
             wrong = f"patch_size {self.patch_size} exceeds image_size {self.image_size}"
-        elif not all(0 <= layer < self.blocks for layer in self.intermediate):
-            wrong = f"intermediate_layers_indices lie outside the {self.blocks} layers"
+        elif not self.intermediate or not all(0 <= layer < self.blocks for layer in self.intermediate):
+            wrong = f"intermediate_layers_indices must be some of the {self.blocks} layers"
         if wrong is not None:
             raise ArchitectureError(f"{metadata.origin}: mllama.vision: {wrong}")
 
@@ -177,12 +177,9 @@ class VisionEncoder(nn.Module):
         x = x.reshape(1, c.tiles * length, c.dim)
         for block in vars(self)["global"].blk:
             x = block(x, mask)
-        features = [x.reshape(c.tiles, length, c.dim)]
-        if c.intermediate:
-            # Feature d of all kept layers, then feature d + 1.
-            side = concat([kept[layer] for layer in c.intermediate])
-            features.append(side.reshape(c.tiles, length, c.dim * len(c.intermediate)))
-        return concat(features).slice(1, 0, c.patches)
+        # Feature d of all kept layers, then feature d + 1.
+        side = concat([kept[layer] for layer in c.intermediate]).reshape(c.tiles, length, c.output_dim - c.dim)
+        return concat([x.reshape(c.tiles, length, c.dim), side]).slice(1, 0, c.patches)
 
     def _embed(self, pixels: Tensor, ratio: Tensor) -> Tensor:
         """Patches with all that tells their place: ``(tiles, patches, dim)``."""
