@@ -42,6 +42,11 @@ def models_dir() -> Path:
     return home / "models"
 
 
+def cache_type() -> str:
+    """``OLLAMAX_KV_CACHE_TYPE``: how keys and values are stored: f32 (the default), f16 or q8_0."""
+    return os.environ.get("OLLAMAX_KV_CACHE_TYPE") or "f32"
+
+
 def strict_plugins() -> bool:
     """``OLLAMAX_STRICT_PLUGINS``: a broken plugin is fatal."""
     return flag("OLLAMAX_STRICT_PLUGINS")

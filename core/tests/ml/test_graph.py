@@ -80,6 +80,11 @@ def test_a_state_is_written_at_most_once() -> None:
         Graph({"out": state_read(twice, slots, 4)})
 
 
+def test_a_state_is_no_output() -> None:
+    with pytest.raises(GraphError, match="output 'out' of graph is a state"):
+        Graph({"out": state("s", (1, 4, 2))})
+
+
 def test_lowering_keeps_what_the_backend_runs() -> None:
     x = floats("T", 4)
     graph = Graph({"out": nn.silu(nn.softmax(x))})

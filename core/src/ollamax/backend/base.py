@@ -60,10 +60,11 @@ class Probe:
 class BackendOptions:
     """What the caller asks of a backend; a backend rejects by name what it cannot honour.
 
-    ``threads`` None leaves the choice to the backend.
+    ``threads`` None leaves the choice to the backend. ``cache_type`` is how states are stored.
     """
 
     threads: int | None = None
+    cache_type: DType = DType.F32
 
 
 @dataclass(frozen=True, slots=True)

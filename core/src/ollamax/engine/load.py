@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ollamax import config
 from ollamax.arch import Architecture, VisionArchitecture
 from ollamax.arch.binding import bind
 from ollamax.arch.trace import trace
@@ -26,7 +27,7 @@ from ollamax.gguf import Metadata
 from ollamax.plugins import Registry, get_registry
 from ollamax.template import choose_template
 from ollamax.tokenizer.registry import build_tokenizer
-from ollamax.types import TensorSource
+from ollamax.types import DType, TensorSource
 
 if TYPE_CHECKING:
     from ollamax.tokenizer.base import Tokenizer
@@ -40,13 +41,15 @@ def load(
     backend: str = "auto",
     template: str | None = None,
     parallel: int = 1,
+    cache_type: str | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Model:
     """Load a model: a name in the store or of a bundled model, a .gguf file, or a Hugging Face directory.
 
     ``backend`` is a backend's name, or "auto" for the fastest here. ``template`` (Go syntax) replaces the model's
-    own. ``parallel`` is the number of sequences that the cache holds. ``options`` are those of Modelfiles, such as
+    own. ``parallel`` is the number of sequences that the cache holds, ``cache_type`` how it stores them (f32, f16,
+    q8_0; by default what ``OLLAMAX_KV_CACHE_TYPE`` says, or f32). ``options`` are those of Modelfiles, such as
     ``num_ctx`` (or its alias ``context_length``); they become the defaults of every generation. ``progress`` is
     called with the bytes done and the bytes in all. Raises an OllamaxError that says what is wrong.
     """
@@ -63,7 +66,7 @@ def load(
         cleanup.callback(source.close)
         tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
         prompts = choose_template(modelfile.template, source.metadata)
-        engine = engine_class(BackendOptions(threads=chosen.num_thread or None))
+        engine = engine_class(BackendOptions(chosen.num_thread or None, _cache_type(cache_type)))
         cleanup.callback(engine.close)
         architecture, runner = _runner(found.path, source, tokenizer, registry, engine, chosen, parallel, progress)
         pictures = _picture_reader(architecture, tokenizer, chosen)
@@ -82,6 +85,14 @@ def load_tokenizer(path: str | PathLike[str]) -> Tokenizer:
         source.close()
 
 
+def _cache_type(name: str | None) -> DType:
+    """The type called ``name``; raises OptionError for what is none."""
+    text = name or config.cache_type()
+    if text.upper() not in DType.__members__:
+        raise OptionError(f"cache type {text!r} is no type; choose f32, f16 or q8_0")
+    return DType[text.upper()]
+
+
 def _runner(
     path: Path,
     source: TensorSource,
@@ -93,10 +104,10 @@ def _runner(
     progress: Progress | None,
 ) -> tuple[Architecture, Runner]:
     """Bind, trace, load the weights and compile: whatever can be wrong with a file is found before weights load."""
-    config = Metadata(source.metadata, path)
-    model = registry.architecture(config.string("general.architecture"))(config)
+    metadata = Metadata(source.metadata, path)
+    model = registry.architecture(metadata.string("general.architecture"))(metadata)
     bind(model, source.tensors, str(path))
-    cells = context_length(config, options)
+    cells = context_length(metadata, options)
     traced = trace(model, tokenizer.n_vocab, parallel, cells, str(path), options.num_images)
     for graph in traced.graphs:
         engine.check(graph)

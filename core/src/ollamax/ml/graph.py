@@ -15,12 +15,15 @@ class Graph:
     """Named outputs and the state writes that happen on the way.
 
     ``outputs`` are computed at every run; ``writes`` are final versions of states that no output depends on.
-    Raises GraphError when a state is written twice.
+    Raises GraphError when a state is written twice, or is an output.
     """
 
     def __init__(self, outputs: Mapping[str, Tensor], writes: Iterable[Tensor] = (), name: str = "graph") -> None:
         self.name = name
         self.outputs = dict(outputs)
+        for output, node in self.outputs.items():
+            if node.op in (Op.STATE, Op.STATE_WRITE):
+                raise GraphError(f"output {output!r} of {name} is a state; use state_read, or name it in writes")
         self.nodes = _topological([*self.outputs.values(), *writes])
         self.writes = self._final_writes()
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class CPU(Backend):
-    """Runs every op with NumPy. Weights become float32 when a program first needs them whole."""
+    """Runs every op with NumPy. Weights become float32 when a program first needs them whole.
+
+    Caches are kept as float32, float16 or Q8_0; the constructor raises BackendError for another type.
+    """
 
     name = "cpu"
     ops = frozenset(Op) - LEAVES
@@ -32,7 +35,7 @@ class CPU(Backend):
 
         super().__init__(options)
         self._weights = Weights({})
-        self._states = States()
+        self._states = States(self.options.cache_type)
         self._threads = self.options.threads
         self._joined = False
 
@@ -66,17 +69,14 @@ class CPU(Backend):
 
     def read_state(self, name: str, slot: int) -> Array:
         """A copy of one slot."""
-        import numpy as np
-
-        held = self._states.find(name).view[slot]
-        return np.array(held)
+        return self._states.find(name).slot(slot)
 
     def write_state(self, name: str, slot: int, value: Array) -> None:
         """Replace one slot."""
-        view = self._states.find(name).view
-        if value.shape != view[slot].shape:
-            raise BackendError(f"backend cpu: state {name!r} takes {view[slot].shape} per slot, not {value.shape}")
-        view[slot] = value
+        state = self._states.find(name)
+        if value.shape != state.shape[1:]:
+            raise BackendError(f"backend cpu: state {name!r} takes {state.shape[1:]} per slot, not {value.shape}")
+        state.replace(slot, value)
 
     def close(self) -> None:
         """Release weights and states, and the thread limit with the last model."""

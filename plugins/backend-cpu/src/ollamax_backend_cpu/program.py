@@ -12,14 +12,12 @@ import numpy.typing as npt
 from ollamax.backend import Program
 from ollamax.ml import Graph, Op, Tensor
 from ollamax.ml.reference import NUMPY_KIND
-from ollamax_backend_cpu.kernels import Builder, Kernel
+from ollamax_backend_cpu.kernels import NOTHING, Builder, Kernel
 from ollamax_backend_cpu.states import States
 from ollamax_backend_cpu.threads import BLAS
 from ollamax_backend_cpu.weights import Weights
 
 Array = npt.NDArray[Any]
-
-_NOTHING = np.zeros((), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +74,9 @@ def _fixed_value(node: Tensor, builder: Builder) -> Array | None:
     if node.op is Op.CONST:
         return np.asarray(node.attrs["value"], NUMPY_KIND[node.kind])
     if node.op is Op.STATE:
-        return _NOTHING  # kernels reach the state by name
+        return NOTHING
     if node.op is Op.WEIGHT:
-        return _NOTHING if builder.is_table(node) else builder.weights.whole(node.attrs["name"])
+        return NOTHING if builder.is_table(node) else builder.weights.whole(node.attrs["name"])
     return None
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ollamax.errors import BackendError
+from ollamax.types import DType
+from ollamax_backend_cpu.cell_type import CellType, cell_type
 
 Array = npt.NDArray[Any]
 
@@ -19,37 +21,54 @@ Array = npt.NDArray[Any]
 class State:
     """One state, zero at first."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
+    def __init__(self, shape: tuple[int, ...], cells: CellType) -> None:
+        self.shape, self._cells = shape, cells
         self._by_head = len(shape) == 4
-        self._held = np.zeros((shape[0], shape[2], shape[1], shape[3]) if self._by_head else shape, np.float32)
-
-    @property
-    def view(self) -> Array:
-        """The state in the graph's order; writing to it writes the state."""
-        return self._held.swapaxes(1, 2) if self._by_head else self._held
+        self._kept = cells.empty((shape[0], shape[2], shape[1], shape[3]) if self._by_head else shape)
 
     def read(self, slots: Array, cells: int) -> Array:
-        """The first ``cells`` cells of ``slots``; no copy where the slots are neighbours."""
+        """The first ``cells`` cells of ``slots``; float32 is not copied where the slots are neighbours."""
         first, count = int(slots[0]), slots.size
         if count == 1 or bool((np.diff(slots) == 1).all()):
-            return self.view[first : first + count, :cells]
-        return self.view[:, :cells][slots]
+            return self._cells.decode([view[first : first + count, :cells] for view in self._views()])
+        return self._cells.decode([view[:, :cells][slots] for view in self._views()])
 
     def write(self, slots: Array, rows: Array, values: Array) -> None:
         """Put ``values (N, T, ...)`` into cells ``rows (N, T)`` of ``slots``."""
-        self.view[slots[:, None], rows] = values
+        for view, kept in zip(self._views(), self._cells.encode(values), strict=True):
+            view[slots[:, None], rows] = kept
+
+    def copy_rows(self, source: int, target: int, rows: Array) -> None:
+        """Copy cells ``rows`` of one slot to another, as they are kept."""
+        for view in self._views():
+            view[target, rows] = view[source, rows]
+
+    def slot(self, number: int) -> Array:
+        """A copy of one slot, float32 ``(cells, ...)``."""
+        return np.array(self._cells.decode([view[number] for view in self._views()]))
+
+    def replace(self, number: int, value: Array) -> None:
+        """Put ``value (cells, ...)`` into one slot."""
+        for view, kept in zip(self._views(), self._cells.encode(value), strict=True):
+            view[number] = kept
+
+    def _views(self) -> list[Array]:
+        """What is kept, with cells before heads; writing to these writes the state."""
+        return [kept.swapaxes(1, 2) for kept in self._kept] if self._by_head else self._kept
 
 
 class States:
     """All states of a loaded backend by name, shared by its programs."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: DType = DType.F32) -> None:
         self._held: dict[str, State] = {}
+        self._cells = cell_type(dtype)
 
     def open(self, name: str, shape: tuple[int, ...]) -> State:
         """The state of that name, made if it is new; raises BackendError if it exists with another shape."""
-        state = self._held.setdefault(name, State(shape))
+        if name not in self._held:
+            self._held[name] = State(shape, self._cells)
+        state = self._held[name]
         if state.shape != shape:
             raise BackendError(f"backend cpu: state {name!r} has shape {state.shape}, not {shape}")
         return state
@@ -65,4 +84,4 @@ class States:
         """Copy cells ``rows`` of slot ``source`` to slot ``target``, in every state whose name begins so."""
         for name, state in self._held.items():
             if name.startswith(prefix):
-                state.view[target, rows] = state.view[source, rows]
+                state.copy_rows(source, target, rows)
