@@ -123,3 +123,11 @@ def test_the_step_loop_builds_no_graph(load: Load, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tensor.Tensor, "__init__", refuse)
     assert len(list(model.generate("the fox", num_predict=8, temperature=0))) >= 1
     assert model.runner.computed > 8
+
+
+def test_a_rope_factor_without_a_type_is_linear(load: Load) -> None:
+    plain = load().logits(TEXT)
+    named = load({"llama__rope__scaling__type": "linear", "llama__rope__scaling__factor": 4.0}).logits(TEXT)
+    bare = load({"llama__rope__scaling__factor": 4.0}).logits(TEXT)
+    np.testing.assert_array_equal(bare, named)
+    assert not np.allclose(bare, plain, **SAME)

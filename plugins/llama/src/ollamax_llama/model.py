@@ -46,7 +46,8 @@ class Config:
 
 
 def _rope_scale(metadata: Metadata) -> float:
-    kind = metadata.string("llama.rope.scaling.type", "none")
+    # Older files give a factor without a type, and mean linear, as llama.cpp reads them.
+    kind = metadata.string("llama.rope.scaling.type", "linear" if "llama.rope.scaling.factor" in metadata else "none")
     if kind == "none":
         return 1.0
     if kind == "linear":
