@@ -79,23 +79,30 @@ def human(noun: str) -> bool:
 
 
 def invented(rng: Random) -> str:
-    """Make up a word."""
-    parts = [rng.choice(nouns.SYLLABLES) for _ in range(rng.choice((1, 1, 2)))]
-    return "".join(parts) + rng.choice(nouns.ENDINGS)
+    """Make up a word of one to three syllables."""
+    draw = rng.choice
+    head = "".join(draw(nouns.ONSETS) + draw(nouns.VOWELS) for _ in range(draw((0, 0, 0, 1, 1, 2))))
+    return head + (draw(nouns.ONSETS) or "n") + draw(nouns.VOWELS) + draw(nouns.CODAS)
 
 
 def some_noun(rng: Random, groups: tuple[str, ...] = ()) -> str:
     """Draw a noun that can be a hero, out of `groups` if they are given."""
     if not groups and rng.random() < 0.18:
         return rng.choice(nouns.COMMON)
-    if not groups and rng.random() < 0.06:
+    if not groups and rng.random() < 0.1:
         return invented(rng)
     keys = groups or tuple(GROUPS)
     return rng.choice(GROUPS[rng.choices(keys, [GROUPS[key].weight for key in keys])[0]].nouns)
 
 
-def character(rng: Random, noun: str, adjectives: tuple[str, ...], name: str = "", adjective: str = "") -> Character:
-    """Give a noun a name, an adjective and pronouns that go together."""
+def character(
+    rng: Random, noun: str, adjectives: tuple[str, ...], name: str = "", adjective: str = "", half: int = 0
+) -> Character:
+    """Give a noun a name, an adjective and pronouns that go together.
+
+    Heroes and friends have their names from different halves of the lists: a small model that always takes the
+    likeliest name would else give both the same.
+    """
     group = group_of(noun)
     if name:
         male, female = name in nouns.HE_NAMES, name in nouns.SHE_NAMES
@@ -114,7 +121,7 @@ def character(rng: Random, noun: str, adjectives: tuple[str, ...], name: str = "
     own = {"he": nouns.HE_NAMES, "she": nouns.SHE_NAMES, "it": nouns.ANY_NAMES}[pronouns[0]]
     if not name:
         pool = nouns.ANY_NAMES if group not in ("man", "woman", "person") and rng.random() < 0.3 else own
-        name = invented(rng).capitalize() if rng.random() < 0.06 else rng.choice(pool)
+        name = invented(rng).capitalize() if rng.random() < 0.06 else rng.choice(pool[half::2])
     return Character(noun, name, adjective or rng.choice(adjectives), pronouns, group)
 
 

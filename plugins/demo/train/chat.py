@@ -39,7 +39,7 @@ def _clause(wish: Wish, rng: Random) -> str:
 
 
 def _hero(wish: Wish, rng: Random) -> str:
-    """Name a hero: ``a fox``, ``a brave fox``, ``a fox named Rusty``, ``foxes``, ``my dog`` ..."""
+    """Name a hero: ``a fox``, ``a brave fox``, ``a fox named Rusty``, ``my dog`` ..."""
     wish.noun = some_noun(rng)
     roll = rng.random()
     if roll < 0.22:
@@ -48,21 +48,30 @@ def _hero(wish: Wish, rng: Random) -> str:
     if roll < 0.36:
         pool = nouns.HE_NAMES if wish.noun in nouns.MEN else nouns.SHE_NAMES if wish.noun in nouns.WOMEN else ()
         wish.name = rng.choice(pool or rng.choice((nouns.HE_NAMES, nouns.SHE_NAMES, nouns.ANY_NAMES)))
-        if rng.random() < 0.2:
+        if rng.random() < 0.35:
             wish.name = invented(rng).capitalize()
         return f"a {wish.noun} {rng.choice(('named', 'called'))} {wish.name}"
-    if roll < 0.44:
-        return rng.choice((plural(wish.noun), wish.noun, f"the {wish.noun}", f"my {wish.noun}", f"the {wish.noun}"))
+    if roll < 0.40:
+        return rng.choice((wish.noun, f"my {wish.noun}", f"the {wish.noun}", f"the {wish.noun}"))
     return f"a {wish.noun}"
+
+
+def _heroes(wish: Wish, rng: Random) -> str:
+    """Name several heroes: ``foxes``, ``two foxes``."""
+    wish.noun = some_noun(rng)
+    if rng.random() < 0.5:
+        return plural(wish.noun)
+    wish.friend = wish.noun
+    return f"two {plural(wish.noun)}"
 
 
 def _hero_and(wish: Wish, rng: Random) -> str:
     """Name a hero and something that goes with it: a thing, a friend, a deed or a place."""
     hero, roll = _hero(wish, rng), rng.random()
-    if roll < 0.34:
+    if roll < 0.32:
         wish.item = rng.choice(nouns.ITEMS)
         return f"{hero} {rng.choice(('and', 'and', 'with'))} a {wish.item}"
-    if roll < 0.60:
+    if roll < 0.50:
         wish.friend = some_noun(rng)
         while wish.friend == wish.noun:
             wish.friend = some_noun(rng)
@@ -75,9 +84,9 @@ def _hero_and(wish: Wish, rng: Random) -> str:
 
 def subject(wish: Wish, rng: Random) -> str:
     """Draw what a story is to be about; returns the words and notes them in `wish`."""
-    kind = rng.choices(("hero", "both", "item", "name", "food", "place", "theme"), (40, 38, 8, 4, 2, 3, 5))[0]
+    kind = rng.choices(("hero", "both", "item", "name", "food", "place", "theme"), (34, 40, 12, 4, 2, 3, 5))[0]
     if kind == "hero":
-        return _hero(wish, rng)
+        return _heroes(wish, rng) if rng.random() < 0.12 else _hero(wish, rng)
     if kind == "both":
         return _hero_and(wish, rng)
     if kind == "item":
@@ -101,7 +110,7 @@ def subject(wish: Wish, rng: Random) -> str:
 def request(rng: Random) -> tuple[str, Story]:
     """Ask for a story, and tell it."""
     wish = Wish()
-    wish.short = rng.random() < 0.15
+    wish.short = rng.random() < 0.2
     wish.classic = rng.random() < 0.75
     kind = "short story" if wish.short else rng.choice(("story",) * 8 + ("tale", "bedtime story", "little story"))
     if rng.random() < 0.07:
@@ -167,6 +176,15 @@ def _offer(rng: Random) -> list[Turn]:
     return turns
 
 
+def echo(rng: Random) -> Turn:
+    """Ask to have some words repeated: of no great use, but it keeps the model looking words up letter by letter."""
+    words = " ".join(
+        invented(rng) if rng.random() < 0.7 else rng.choice((*nouns.ITEMS, some_noun(rng)))
+        for _ in range(rng.randint(1, 6))
+    )
+    return f"{rng.choice(('Repeat after me', 'Repeat', 'Please say', 'Say'))}: {words}", f"All right: {words}."
+
+
 def conversation(rng: Random, long: bool = False) -> tuple[str, list[Turn]]:
     """Make up a conversation; returns the system message (often empty) and the turns."""
     system, name = "", ""
@@ -182,6 +200,8 @@ def conversation(rng: Random, long: bool = False) -> tuple[str, list[Turn]]:
         turns.append(small_talk(talk.ABOUT_ME, rng, name))
     if rng.random() < 0.12:
         turns += _offer(rng)
+    if rng.random() < 0.08:
+        turns += [echo(rng) for _ in range(rng.randint(1, 4))]
     for count in range(rng.randint(4, 8) if long else 1):
         if not long and turns and rng.random() < 0.25:
             break

@@ -44,8 +44,21 @@ def exercise(rng: Random) -> str:
     return BOS + USER + asked + END + ASSISTANT + render(rng.choice(_TOLD), slots, rng) + END
 
 
+def repetition(rng: Random) -> str:
+    """Return a request to repeat made-up words, and the words, some of them several times.
+
+    Common names are one token each and can be looked up by their kind; to copy ``platypus`` from a request a model must
+    find what followed the last piece before, and only text like this makes it learn that early.
+    """
+    words = " ".join(invented(rng) for _ in range(rng.randint(2, 9)))
+    times = rng.choice((1, 1, 2, 3))
+    asked = f"{rng.choice(('Repeat after me', 'Repeat', 'Please say', 'Say'))}: {words}"
+    return BOS + USER + asked + END + ASSISTANT + "All right: " + ", ".join([words] * times) + "." + END
+
+
 def exercises(seed: int) -> Iterator[str]:
-    """Yield exercises without end, with a real document among every three."""
+    """Yield exercises of both kinds without end, with a real document among every three."""
     rng, real = Random(seed), documents(seed)
     while True:
-        yield next(real) if rng.random() < 0.33 else exercise(rng)
+        kind = rng.random()
+        yield exercise(rng) if kind < 0.25 else repetition(rng) if kind < 0.67 else next(real)

@@ -41,7 +41,8 @@ def plural(noun: str) -> str:
     irregular = {
         "mouse": "mice", "goose": "geese", "wolf": "wolves", "sheep": "sheep", "deer": "deer", "fish": "fish",
         "calf": "calves", "elf": "elves", "child": "children", "moose": "moose", "ox": "oxen", "thief": "thieves",
-        "fisherman": "fishermen", "snowman": "snowmen", "scarf": "scarves", "knife": "knives", "leaf": "leaves",
+        "fisherman": "fishermen", "man": "men", "woman": "women",
+        "snowman": "snowmen", "scarf": "scarves", "knife": "knives", "leaf": "leaves",
     }  # fmt: skip
     if last in irregular:
         many = irregular[last]
@@ -74,7 +75,7 @@ def fill(template: str, slots: Slots, rng: Random) -> str:
 
 def polish(text: str) -> str:
     """Fix articles, spaces and the capitals that open sentences."""
-    text = re.sub(r"([!?])[,.]+", r"\1", text)
+    text = re.sub(r"([!?]\"?)[,.]+", r"\1", text)
     text = re.sub(r" +([.,!?])", r"\1", re.sub(r"[ \t]+", " ", text)).strip()
 
     def fixed(match: re.Match[str]) -> str:

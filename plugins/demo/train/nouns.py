@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.replace("\n", " ").split(",") if part.strip())
+    return tuple(" ".join(part.split()) for part in text.split(",") if part.strip())
 
 
 ANIMALS = _words("""
@@ -160,13 +160,13 @@ PLACE_ADJECTIVES = _words("""
     quiet, old, big, little, sunny, peaceful, beautiful, small, lovely
 """)
 
-# Beginnings and ends of made-up words, so that the model learns to copy a name or subject that it never met.
-SYLLABLES = _words("""
-    zor, mi, bla, tu, ka, fen, gri, lo, pim, wug, na, ri, sno, dar, vel, qui, ju, ho, bra, ti, mol, cra,
-    fli, spu, gla, tro, shi, pe, du, yo, kel, mur, ban, lin, far, ob, el, ux, sta, dri, gor, the, win, ash,
-    cor, mar
-""")
-ENDINGS = _words("""
-    ple, bo, let, kin, ton, ra, lu, zo, mble, dle, ff, rk, ny, nia, x, sh, nt, do, mo, gle, ster, bit, ling,
-    ro, la, ck, tron, pus, dger, lope, fin, der, rin, mer, bell, wick, saur, phant
-""")
+# Sounds of made-up words, which are many so that the model learns to copy any name or subject, piece by piece.
+ONSETS = (*_words("""
+    b, bl, br, c, ch, cl, cr, d, dr, f, fl, fr, g, gl, gr, h, j, k, kl, kn, l, m, n, p, ph, pl, pr, qu, r, s, sc, sh,
+    sk, sl, sm, sn, sp, st, str, sw, t, th, tr, tw, v, vl, w, wh, y, z
+"""), "", "")  # fmt: skip
+VOWELS = _words("a, e, i, o, u, a, e, i, o, u, ai, ea, ee, oo, ou, y, ie, oa, au, ia, io, eu")
+CODAS = (*_words("""
+    b, ck, d, ff, g, l, ll, m, n, nd, ng, nt, p, r, rd, rk, rm, rn, s, sh, sk, ss, st, t, th, tt, x, z, ble, ple, mp,
+    ct, le, ler, ter, der, ner, ling, ton, kin, let, saur, phant, us, or, ist, ian, ine, ant, er, ina, ello, ard, ey, ox, ly
+"""), "", "", "", "")  # fmt: skip

@@ -81,6 +81,8 @@ def towards(place: str) -> str:
 def _people(slots: dict[str, list[str]], hero: Character, friend: Character) -> None:
     slots["hero"] = [f"the {hero.noun}", f"the {hero.noun}", f"the {hero.adjective} {hero.noun}"]
     slots["friend"] = [f"the {friend.noun}"]
+    if hero.noun == friend.noun:
+        slots["hero"], slots["friend"] = [hero.name], [friend.name]
     slots["adj"], slots["noun"], slots["name"] = [hero.adjective], [hero.noun], [hero.name]
     slots["fname"], slots["fnoun"], slots["fadj"] = [friend.name], [friend.noun], [friend.adjective]
     for key, own, other in zip(("he", "him", "his", "himself"), hero.pronouns, friend.pronouns, strict=True):
@@ -112,7 +114,8 @@ def _others(slots: dict[str, list[str]], taken: set[str], group: str, rng: Rando
 
 def _things(slots: dict[str, list[str]], wish: Wish, group: str, rng: Random) -> str:
     item = wish.item or rng.choice(nouns.ITEMS)
-    looks = [item] if rng.random() < 0.3 else [f"{rng.choice(nouns.ITEM_ADJECTIVES)} {item}"]
+    plain = rng.random() < 0.3 or item.startswith(nouns.ITEM_ADJECTIVES)
+    looks = [item] if plain else [f"{rng.choice(nouns.ITEM_ADJECTIVES)} {item}"]
     slots["item"], slots["a_item"] = [item], ["a " + looks[0]]
     slots["plain_item"] = ["a " + item]
     slots["food"] = [wish.food or rng.choice(nouns.FOODS)]
@@ -180,9 +183,9 @@ def tell(wish: Wish, rng: Random) -> Story:
     other = wish.friend or some_noun(rng, friend_groups(hero.group))
     while other == noun and not wish.friend:
         other = some_noun(rng, friend_groups(hero.group))
-    friend = character(rng, other, nouns.FRIEND_ADJECTIVES)
+    friend = character(rng, other, nouns.FRIEND_ADJECTIVES, half=1)
     while friend.name == hero.name:
-        friend = character(rng, other, nouns.FRIEND_ADJECTIVES)
+        friend = character(rng, other, nouns.FRIEND_ADJECTIVES, half=1)
     slots: dict[str, list[str]] = {}
     _people(slots, hero, friend)
     _others(slots, {noun, other}, hero.group, rng)

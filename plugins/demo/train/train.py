@@ -26,8 +26,8 @@ from vocabulary import build
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 FIELDS = ("step", "tokens", "seconds", "lr", "train_loss", "val_loss")
-TOKENIZER_SEED, TRAIN_SEED, LONG_SEED, VALIDATION_SEED, DRILL_SEED = 1, 2, 3, 4, 5
-DRILL_LENGTH = 128
+TOKENIZER_SEED, TRAIN_SEED, LONG_SEED, VALIDATION_SEED, DRILL_SEED, BRIEF_SEED = 1, 2, 3, 4, 5, 6
+DRILL_LENGTH, BRIEF_LENGTH = 128, 192
 
 
 def arguments() -> argparse.Namespace:
@@ -35,10 +35,12 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="Hugging Face directory to write")
     parser.add_argument("--run", type=Path, default=Path("run"), help="checkpoint, log and picture")
+    parser.add_argument("--start", type=Path, help="take tokenizer and weights from this earlier run's directory")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --run")
     parser.add_argument("--tokens", type=float, default=8.5e6, help="tokens to train on in all")
     parser.add_argument("--long-share", type=float, default=0.1, help="share of them in rows of full context")
     parser.add_argument("--drill-share", type=float, default=0.12, help="share of them for exercises in copying, first")
+    parser.add_argument("--brief-share", type=float, default=0.3, help="share for short rows: requests and beginnings")
     parser.add_argument("--length", type=int, default=512, help="tokens a row, before the last phase")
     parser.add_argument("--batch", type=int, default=2048, help="tokens a step")
     parser.add_argument("--lr", type=float, default=2e-3)
@@ -47,6 +49,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hidden", type=int, default=704)
     parser.add_argument("--vocabulary", type=int, default=2560)
     parser.add_argument("--context", type=int, default=2048)
+    parser.add_argument("--seed", type=int, default=0, help="of the training text; another for a second run")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=250, help="steps between validations and checkpoints")
     parser.add_argument("--compile", action="store_true", help="torch.compile: faster, needs a C++ compiler")
@@ -66,17 +69,21 @@ class Run:
             self.tokenizer = Tokenizer.from_file(str(path))
         else:
             args.run.mkdir(parents=True, exist_ok=True)
-            self.tokenizer = build(args.vocabulary, TOKENIZER_SEED)
+            earlier = str(args.start / "tokenizer.json") if args.start else ""
+            self.tokenizer = Tokenizer.from_file(earlier) if earlier else build(args.vocabulary, TOKENIZER_SEED)
             self.tokenizer.save(str(path))
         config = configuration(self.tokenizer, args.layers, args.width, args.hidden, args.context)
         self.model = LlamaForCausalLM(config)
         prime(self.model)
+        if args.start:
+            self.model.load_state_dict(torch.load(args.start / "checkpoint.pt", weights_only=True)["model"])
         matrices = [p for p in self.model.parameters() if p.dim() > 1]
         gains = [p for p in self.model.parameters() if p.dim() == 1]
         groups = [{"params": matrices, "weight_decay": 0.1}, {"params": gains, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.97), fused=True)
         self.steps = int(args.tokens / args.batch)
         self.drill_to = int(self.steps * args.drill_share)
+        self.brief_to = self.drill_to + int(self.steps * args.brief_share)
         self.long_from = int(self.steps * (1 - args.long_share))
         self.validation = list(self._take(batches(self.tokenizer, 512, 8, documents(VALIDATION_SEED)), 6))
         if args.resume:
@@ -105,9 +112,10 @@ class Run:
         """Yield the batches from the current step on: exercises, then stories, then rows of full context."""
         args = self.args
         phases = (
-            (self.drill_to, DRILL_LENGTH, exercises(DRILL_SEED)),
-            (self.long_from, args.length, documents(TRAIN_SEED)),
-            (self.steps, args.context, documents(LONG_SEED, long=True)),
+            (self.drill_to, DRILL_LENGTH, exercises(DRILL_SEED + 10 * args.seed)),
+            (self.brief_to, BRIEF_LENGTH, documents(BRIEF_SEED + 10 * args.seed)),
+            (self.long_from, args.length, documents(TRAIN_SEED + 10 * args.seed)),
+            (self.steps, args.context, documents(LONG_SEED + 10 * args.seed, long=True)),
         )
         done = 0
         for until, length, texts in phases:
