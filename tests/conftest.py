@@ -104,14 +104,18 @@ CHAT_WITH_PICTURES = """{{ bos_token }}{% for turn in messages %}[{{ turn.role }
 {{- part.text }}{% endif %}{% endfor %}{% endif %}{% endfor %}[assistant]"""
 
 
-@pytest.fixture(scope="session")
-def mllama_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a random MllamaForConditionalGeneration with tokenizer, chat template and image processor."""
+def save_random_mllama(directory: Path, dtype: str = "float32") -> Path:
+    """Write a random MllamaForConditionalGeneration with tokenizer, chat template and image processor."""
     transformers = pytest.importorskip("transformers")
-    directory = tmp_path_factory.mktemp("mllama")
     vocab = save_tokenizer(directory, LLAMA3_SPLIT)
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|image|>"]})
     tokenizer.chat_template = CHAT_WITH_PICTURES
     tokenizer.save_pretrained(directory)
-    return write_random_mllama(directory, vocab)
+    return write_random_mllama(directory, vocab, dtype=dtype)
+
+
+@pytest.fixture(scope="session")
+def mllama_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a random mllama."""
+    return save_random_mllama(tmp_path_factory.mktemp("mllama"))
