@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # What loses nothing, or next to nothing, when it is quantised again.
 _FINE = (DType.F32, DType.F16, DType.BF16, DType.Q8_0)
 _UNREADABLE = (DType.Q8_1, DType.Q8_K)  # ggml's own intermediate results
+_VISION = ("v.", "mm.")
 _CHUNK_ELEMENTS = 1 << 22  # 16 MiB as F32
 
 
@@ -27,6 +28,7 @@ class Quantized:
     The choice per tensor is llama.cpp's (src/llama-quant.cpp), as far as it concerns these types:
 
     - Vectors and norms stay as they are; so does any tensor whose name does not end in ``.weight``.
+    - Vision encoders and projectors stay as they are, as Ollama leaves them.
     - The output matrix, or the embedding when it serves as output, keeps more bits: Q8_0 for Q4_0, Q4_1, Q5_0 and
       Q5_1. llama.cpp takes Q6_K there, which gguf's Python code cannot write.
     - Rows that do not divide into blocks become F16.
@@ -116,6 +118,8 @@ def target_types(tensors: Mapping[str, TensorInfo], dtype: DType) -> dict[str, T
 
 def _target(info: TensorInfo, dtype: DType, untied: bool) -> DType:
     if len(info.shape) < 2 or not info.name.endswith(".weight") or info.name.endswith("_norm.weight"):
+        return info.dtype
+    if info.name.startswith(_VISION):
         return info.dtype
     if dtype.is_quantized and info.name == ("output.weight" if untied else "token_embd.weight"):
         dtype = DType.Q8_0
