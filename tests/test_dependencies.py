@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = [ROOT / "core", *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
@@ -56,6 +57,21 @@ def test_every_range_has_both_ends(folder: Path) -> None:
     for requirement in requirements(folder).values():
         operators = {specifier.operator for specifier in requirement.specifier}
         assert operators >= {">=", "<"} or requirement.name == "packaging", str(requirement)
+
+
+def test_lowest_versions_are_those_of_the_ranges() -> None:
+    declared = {
+        requirement.name: specifier.version
+        for folder in PACKAGES
+        for requirement in requirements(folder).values()
+        for specifier in requirement.specifier
+        if specifier.operator == ">=" and not requirement.name.startswith("ollamax")
+    }
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert {name: Version(version) for name, version in pinned.items()} == {
+        name: Version(version) for name, version in declared.items()
+    }
 
 
 def test_metapackage_holds_core_and_every_plugin_of_the_checkout() -> None:
