@@ -27,10 +27,10 @@ ROWS = [
     {"kvcache", "backend"},
     {"ml.nn"},
     {"ml", "gguf"},
-    {"errors", "types", "config", "json_file"},
+    {"errors", "types", "config", "json_file", "mapped_pages"},
 ]
 RANK = {room: len(ROWS) - row for row, rooms in enumerate(ROWS) for room in rooms}
-ANYBODY = frozenset({"", "errors", "types", "config", "json_file"})  # "" is the package itself
+ANYBODY = frozenset({"", "errors", "types", "config", "json_file", "mapped_pages"})  # "" is the package itself
 
 # What a plugin may import; "" is `import ollamax`.
 PUBLIC = frozenset({"", "ml", "ml.nn", "arch", "backend", "tokenizer", "convert", "kvcache", "gguf"})

@@ -165,3 +165,32 @@ def test_a_transform_keeps_the_shape(convert):
     source = convert(GOOD, Reshaping)
     with pytest.raises(ConversionError, match=r"layers.0.up.weight: transformed to \(6,\); expected \(3, 2\)"):
         source.tensor_bytes("blk.0.ffn_up.weight")
+
+
+class Permuting(Toy):
+    """Says that its transform only moves values, and notes what it was given."""
+
+    def permutes(self, name):
+        return self.transforms(name)
+
+    def transform(self, name, value):
+        self.given = value.dtype
+        return value[::-1]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "data", "given"),
+    [
+        ("BF16", bf16(UP), np.uint16),
+        ("F16", UP.astype(np.float16).tobytes(), np.uint16),
+        ("F32", UP.tobytes(), np.uint32),
+    ],
+)
+def test_values_that_only_move_are_not_decoded(checkpoint_dir, dtype, data, given):
+    checkpoint = Checkpoint(checkpoint_dir(CONFIG, model={**GOOD, "layers.0.up.weight": (dtype, (3, 2), data)}))
+    converter = Permuting(checkpoint.config)
+    moved = Conversion(checkpoint, converter, {}).tensor_bytes("blk.0.ffn_up.weight")
+    assert converter.given == given
+    assert moved.tobytes() == Conversion(checkpoint, Toy({**CONFIG}), {}).tensor_bytes("blk.0.ffn_up.weight").tobytes()
+    width = len(data) // 3
+    assert moved.tobytes() == data[2 * width :] + data[width : 2 * width] + data[:width]

@@ -10,6 +10,7 @@ from ollamax.convert.checkpoint import Checkpoint
 from ollamax.convert.file_type import QUANTIZATION_VERSION, file_type
 from ollamax.convert.mapping import FLOATS, MappedTensor, Status, map_tensors
 from ollamax.errors import ConversionError
+from ollamax.mapped_pages import drop_pages
 from ollamax.types import DType, TensorInfo
 
 if TYPE_CHECKING:
@@ -61,15 +62,22 @@ class Conversion:
         source = self._sources[name]
         stored = FLOATS[self._checkpoint.tensors[source].dtype]
         raw = self._checkpoint.tensor_bytes(source)
-        changed = self._converter.transforms(name)
-        if not changed and stored == info.dtype:
-            return raw
-        value = dequantize(raw, stored, info.shape)
-        if changed:
-            value = self._converter.transform(name, value)
-            if value.shape != info.shape:
-                raise ConversionError(f"tensor {source}: transformed to {value.shape}; expected {info.shape}")
-        return quantize(value, info.dtype)
+        if not self._converter.transforms(name):
+            return raw if stored == info.dtype else quantize(dequantize(raw, stored, info.shape), info.dtype)
+        if stored == info.dtype and self._converter.permutes(name):
+            words = raw.view(f"<u{stored.block_bytes}").reshape(info.shape)
+            moved = np.ascontiguousarray(self._transform(name, words)).reshape(-1).view(np.uint8)
+        else:
+            moved = quantize(self._transform(name, dequantize(raw, stored, info.shape)), info.dtype)
+        drop_pages(raw)
+        return moved
+
+    def _transform(self, name: str, value: Array) -> Array:
+        changed = self._converter.transform(name, value)
+        if changed.shape != value.shape:
+            source = self._sources[name]
+            raise ConversionError(f"tensor {source}: transformed to {changed.shape}; expected {value.shape}")
+        return changed
 
     def close(self) -> None:
         """Close the checkpoint."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ollamax.convert.file_type import FILE_TYPES, QUANTIZATION_VERSION
 from ollamax.errors import ConversionError
+from ollamax.mapped_pages import drop_pages
 from ollamax.types import DType, TensorInfo, TensorSource
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class Quantized:
             count = min(step, rows - first)
             part = raw[first * bytes_per_row : (first + count) * bytes_per_row]
             yield dequantize(part, info.dtype, (count, width))
+            drop_pages(part)
 
 
 def _check_sources(changed: Sequence[TensorInfo], dtype: DType, requantize: bool) -> None:

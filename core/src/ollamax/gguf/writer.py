@@ -19,6 +19,7 @@ from ollamax.gguf.cursor import HEADER_LIMIT
 from ollamax.gguf.encode import encode_string, encode_value
 from ollamax.gguf.signature import MAGIC
 from ollamax.gguf.tensor_table import MAX_DIMENSIONS, MAX_NAME_BYTES, shown
+from ollamax.mapped_pages import drop_pages
 from ollamax.types import TensorInfo
 
 VERSION = 3
@@ -91,7 +92,10 @@ def write_gguf_to(
         # Padding goes before a tensor, not after: nothing follows the last one.
         sink.write(bytes(-written % alignment))
         written += -written % alignment
-        sink.write(_checked(data(info.name), info, origin))
+        array = data(info.name)
+        sink.write(_checked(array, info, origin))
+        drop_pages(array)
+        del array  # before the next one is made
         written += info.nbytes
         done += info.nbytes
         if progress is not None:

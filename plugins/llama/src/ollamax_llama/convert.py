@@ -38,6 +38,10 @@ class LlamaConverter(DecoderConverter):
         """Query and key projections, whose rows are reordered."""
         return ".attn_q." in name or ".attn_k." in name
 
+    def permutes(self, name: str) -> bool:
+        """Reordering is all that happens to them."""
+        return self.transforms(name)
+
     def transform(self, name: str, value: Array) -> Array:
         """Rows of each head from halves (i pairs with i + head_dim / 2) to neighbours (2 i with 2 i + 1).
 
