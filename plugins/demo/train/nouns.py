@@ -168,5 +168,6 @@ ONSETS = (*_words("""
 VOWELS = _words("a, e, i, o, u, a, e, i, o, u, ai, ea, ee, oo, ou, y, ie, oa, au, ia, io, eu")
 CODAS = (*_words("""
     b, ck, d, ff, g, l, ll, m, n, nd, ng, nt, p, r, rd, rk, rm, rn, s, sh, sk, ss, st, t, th, tt, x, z, ble, ple, mp,
-    ct, le, ler, ter, der, ner, ling, ton, kin, let, saur, phant, us, or, ist, ian, ine, ant, er, ina, ello, ard, ey, ox, ly
+    ct, le, ler, ter, der, ner, ling, ton, kin, let, saur, phant, us, or, ist, ian, ine, ant, er, ina, ello, ard, ey,
+    ox, ly
 """), "", "", "", "")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Trains the demo model from nothing, on a CPU, in well under an hour.
+"""Trains the demo model from nothing, on a CPU, in about an hour.
 
 ``python train.py --out ~/demo-hf`` makes up the text, learns the vocabulary, trains, logs and exports. Ctrl-C is
 harmless: the last checkpoint stays in the run directory and ``--resume`` goes on from it.
@@ -18,7 +18,7 @@ from batches import IGNORED, batches
 from corpus import documents
 from drill import exercises
 from export import configuration, export, prime
-from picture import draw
+from picture import draw, join
 from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
 from transformers import LlamaForCausalLM
@@ -37,9 +37,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, default=Path("run"), help="checkpoint, log and picture")
     parser.add_argument("--start", type=Path, help="take tokenizer and weights from this earlier run's directory")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --run")
-    parser.add_argument("--tokens", type=float, default=8.5e6, help="tokens to train on in all")
+    parser.add_argument("--tokens", type=float, default=16e6, help="tokens to train on in all")
     parser.add_argument("--long-share", type=float, default=0.1, help="share of them in rows of full context")
-    parser.add_argument("--drill-share", type=float, default=0.12, help="share of them for exercises in copying, first")
+    parser.add_argument("--drill-share", type=float, default=0.08, help="share of them for exercises in copying, first")
     parser.add_argument("--brief-share", type=float, default=0.3, help="share for short rows: requests and beginnings")
     parser.add_argument("--length", type=int, default=512, help="tokens a row, before the last phase")
     parser.add_argument("--batch", type=int, default=2048, help="tokens a step")
@@ -177,7 +177,7 @@ def train(run: Run) -> None:
                 csv.writer(file).writerow(row)
             print(*(f"{key} {value}" for key, value in zip(FIELDS, row, strict=True)), flush=True)
             run.save()
-    draw(log, args.run / "loss.png")
+    draw(join([args.run]), args.run / "loss.png")
 
 
 def main() -> None:
