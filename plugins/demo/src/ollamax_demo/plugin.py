@@ -15,5 +15,6 @@ def ollamax_models() -> list[BundledModel]:
             name="demo",
             path=Path(__file__).with_name("demo.gguf"),
             description="Tells short stories; trained from scratch for ollamax",
+            modelfile="PARAMETER temperature 0.7\nPARAMETER top_p 0.9\n",
         )
     ]
