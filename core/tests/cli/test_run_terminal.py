@@ -40,12 +40,32 @@ class Terminal:
 
     def expect(self, pattern):
         """Read until ``pattern`` matches, and return what came up to its end."""
+        assert self._await(pattern, PATIENCE), f"{pattern!r} did not come; got {self.text!r}"
+        return self._take(pattern)
+
+    def interrupt(self, pattern):
+        """Press Ctrl-C at a prompt and ``expect``, and once more where nothing follows.
+
+        CPython's readline loop looks at signals only when one ends its wait for a key: a Ctrl-C that comes right
+        before that wait, within microseconds of the key before it, shows at the next one.
+        """
         deadline = time.monotonic() + PATIENCE
-        while not (match := re.search(pattern, self.text, re.DOTALL)):
+        self.type("\x03")
+        while not self._await(pattern, 2.0) and time.monotonic() < deadline:
+            self.type("\x03")
+        return self.expect(pattern)
+
+    def _await(self, pattern, seconds):
+        deadline = time.monotonic() + seconds
+        while not re.search(pattern, self.text, re.DOTALL):
             left = deadline - time.monotonic()
-            ready = select.select([self.master], [], [], max(left, 0))[0]
-            assert ready, f"{pattern!r} did not come; got {self.text!r}"
+            if not select.select([self.master], [], [], max(left, 0))[0]:
+                return False
             self._read()
+        return True
+
+    def _take(self, pattern):
+        match = re.search(pattern, self.text, re.DOTALL)
         shown, self.text = self.text[: match.end()], self.text[match.end() :]
         return shown
 
@@ -146,8 +166,7 @@ def test_ctrl_c_at_the_prompt_says_how_to_leave(terminal):
     session.expect(">>> ")
     session.type("half a line")
     session.expect("half a line")
-    session.type("\x03")
-    assert "Use Ctrl-D or /bye to exit." in session.expect(">>> ")
+    assert "Use Ctrl-D or /bye to exit." in session.interrupt(">>> ")
     session.type("x\n")
     assert "[1] x" in session.expect(r"\n\n>>> ")
 
