@@ -2,137 +2,18 @@
 
 import errno
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
-import tokenizers
+from toy_model import DIM, VOCAB, blob, embedding, fails, run, save_gguf
 
-from ollamax.arch import Architecture
 from ollamax.cli.main import main
-from ollamax.convert.base import Converter
 from ollamax.engine import create as create_module
-from ollamax.gguf import open_gguf
-from ollamax.gguf.writer import write_gguf
-from ollamax.ml import nn
 from ollamax.ml.dtype import quantize
-from ollamax.plugins import BundledModel, Registry
-from ollamax.store import Store
+from ollamax.plugins import BundledModel
 from ollamax.store.blobs import HashingSink
-from ollamax.tokenizer.plugin import ollamax_tokenizers
-from ollamax.types import DType, Message, TensorInfo
-
-VOCAB, DIM = 256, 64
-
-
-class Toy(Architecture):
-    name = "toy"
-
-    def __init__(self, config):
-        self.token_embd, self.output_norm, self.output = nn.Embedding(), nn.RMSNorm(1e-5), nn.Linear(alt="token_embd")
-
-    def cache(self, slots, cells):
-        raise NotImplementedError
-
-    def forward(self, batch, cache):
-        raise NotImplementedError
-
-    def shift(self, layer, key, delta):
-        raise NotImplementedError
-
-
-class ToyConverter(Converter):
-    checkpoints = ("ToyForCausalLM",)
-    architecture = "toy"
-    rename = ((r"embed\.", "token_embd."), (r"norm\.", "output_norm."))
-
-    def hyper_parameters(self):
-        return {"toy.context_length": 8}
-
-
-class Stranger(ToyConverter):
-    checkpoints = ("StrangerForCausalLM",)
-    architecture = "stranger"
-
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    registry = Registry(
-        architectures={"toy": Toy},
-        converters={"ToyForCausalLM": ToyConverter, "StrangerForCausalLM": Stranger},
-        tokenizers=ollamax_tokenizers(),
-    )
-    monkeypatch.setattr(create_module, "get_registry", lambda: registry)
-    monkeypatch.delenv("OLLAMAX_DEBUG", raising=False)
-    return registry
-
-
-@pytest.fixture
-def store(monkeypatch, tmp_path):
-    monkeypatch.setenv("OLLAMAX_MODELS", str(tmp_path / "models"))
-    return Store()
-
-
-@pytest.fixture
-def work(tmp_path, store):
-    """The directory of the Modelfile."""
-    directory = tmp_path / "work"
-    directory.mkdir()
-    return directory
-
-
-def embedding():
-    return np.random.default_rng(0).standard_normal((VOCAB, DIM)).astype(np.float32)
-
-
-@pytest.fixture
-def checkpoint(work):
-    """A Hugging Face directory called ``hf`` with a byte-level tokenizer."""
-    directory = work / "hf"
-    directory.mkdir()
-    config = {"architectures": ["ToyForCausalLM"], "vocab_size": VOCAB}
-    (directory / "config.json").write_text(json.dumps(config))
-    tensors = {"embed.weight": embedding(), "norm.weight": np.ones(DIM, np.float32)}
-    safetensors.numpy.save_file(tensors, directory / "model.safetensors")
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE({text: i for i, text in enumerate(alphabet)}, []))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.save(str(directory / "tokenizer.json"))
-    return directory
-
-
-METADATA = {
-    "general.architecture": "toy",
-    "general.file_type": 0,
-    "toy.context_length": np.uint64(8),
-    "tokenizer.ggml.model": "gpt2",
-    "tokenizer.ggml.pre": "gpt-2",
-    "tokenizer.ggml.tokens": sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()),
-    "tokenizer.ggml.token_type": np.ones(VOCAB, np.int32),
-    "tokenizer.ggml.merges": [],
-}
-
-
-def save_gguf(path, dtype=DType.F32, tensors=("token_embd.weight",), **metadata):
-    values = {"output_norm.weight": np.ones(DIM, np.float32), **dict.fromkeys(tensors, embedding())}
-    infos = [TensorInfo(name, dtype if value.ndim > 1 else DType.F32, value.shape) for name, value in values.items()]
-    kinds = {info.name: info.dtype for info in infos}
-    changes = {key.replace("__", "."): value for key, value in metadata.items()}
-    write_gguf(path, {**METADATA, **changes}, infos, lambda name: quantize(values[name], kinds[name]))
-    return path
-
-
-def run(work, text, *arguments, name="mine"):
-    (work / "Modelfile").write_text(text)
-    return main(["create", name, "-f", str(work / "Modelfile"), *arguments])
-
-
-def blob(model):
-    return open_gguf(model.model_path)
-
-
-# What works -----------------------------------------------------------------------------------------------------------
+from ollamax.types import DType, Message
 
 
 def test_a_directory_is_converted(work, checkpoint, store, capsys):
@@ -225,31 +106,6 @@ def test_progress_goes_up_to_the_total(work, checkpoint, store):
 
 
 # What does not, and leaves the store as it was ------------------------------------------------------------------------
-
-
-def tree(root):
-    """Every file below ``root`` but the lock, with its content."""
-    return {p.relative_to(root): p.read_bytes() for p in Path(root).rglob("*") if p.is_file() and p.name != "lock"}
-
-
-@pytest.fixture
-def settled(work, store):
-    """A store with a model ``mine``; the function checks that it has not changed."""
-    assert run(work, f"FROM {save_gguf(work / 'settled.gguf')}\nSYSTEM First.") == 0
-    before = tree(store.root)
-
-    def check():
-        assert tree(store.root) == before
-
-    return check
-
-
-def fails(capsys, status, expected, actual):
-    shown = capsys.readouterr()
-    assert actual == status
-    assert shown.err.startswith("Error: ")
-    assert shown.err.count("\n") == 1
-    assert expected in shown.err
 
 
 @pytest.mark.parametrize(
@@ -394,119 +250,6 @@ def test_ctrl_c_while_a_tensor_is_made(work, checkpoint, settled, capsys, monkey
     settled()
 
 
-# Dry runs -------------------------------------------------------------------------------------------------------------
-
-
-class Strict(ToyConverter):
-    """A converter that knows every tensor, leaves out buffers."""
-
-    ignore = (r".*inv_freq$",)
-
-    def shapes(self):
-        return {"token_embd.weight": (VOCAB, DIM), "output_norm.weight": (DIM,)}
-
-
-@pytest.fixture
-def strict(registry, monkeypatch):
-    registry.converters["ToyForCausalLM"] = Strict
-    monkeypatch.setattr("ollamax.engine.dry_run.get_registry", lambda: registry)
-    return registry
-
-
-def dry(work, capsys, text, *arguments):
-    """Exit status, standard output and the lines of errors of a dry run."""
-    status = run(work, text, "--dry-run", *arguments)
-    shown = capsys.readouterr()
-    return status, shown.out, shown.err.splitlines()
-
-
-def test_a_dry_run_lists_what_a_real_one_writes(work, checkpoint, store, strict, capsys):
-    status, out, errors = dry(work, capsys, "FROM hf", "--quantize", "q8_0", "--json")
-    assert (status, errors) == (0, [])
-    plan = json.loads(out)
-    assert not store.root.exists()
-    assert run(work, "FROM hf", "--quantize", "q8_0") == 0
-    with blob(store.get("mine")) as file:
-        assert {row["name"]: (row["type"], tuple(row["shape"])) for row in plan["tensors"]} == {
-            name: (info.dtype.name, info.shape) for name, info in file.tensors.items()
-        }
-        assert plan["bytes"] == sum(info.nbytes for info in file.tensors.values())
-    assert (plan["ok"], plan["problems"], plan["counts"]) == (True, [], {"mapped": 2})
-    row = next(row for row in plan["tensors"] if row["source"] == "embed.weight")
-    assert (row["status"], row["source_type"], row["name"]) == ("mapped", "F32", "token_embd.weight")
-
-
-def test_a_dry_run_for_people(work, checkpoint, store, strict, capsys):
-    status, out, _ = dry(work, capsys, "FROM hf", "--quantize", "q8_0")
-    assert status == 0
-    embed = next(line for line in out.splitlines() if "embed.weight" in line)
-    assert " ".join(embed.split()) == "mapped embed.weight token_embd.weight 256 x 64 F32 -> Q8_0 17.4 kB"
-    assert out.splitlines()[-1] == "2 tensors: 2 mapped; 17.7 kB to write"
-
-
-def test_a_dry_run_of_a_file(work, store, strict, capsys):
-    save_gguf(work / "x.gguf")
-    status, out, _ = dry(work, capsys, "FROM ./x.gguf", "--quantize", "f16", "--json")
-    assert status == 0
-    assert [row["type"] for row in json.loads(out)["tensors"]] == ["F32", "F16"]
-    assert not store.root.exists()
-
-
-def test_a_dry_run_reports_everything_at_once(work, checkpoint, store, strict, capsys):
-    tensors = {
-        "embed.weight": embedding()[:7],
-        "norm.bias": np.ones(DIM, np.float32),
-        "rotary.inv_freq": np.ones(3, np.float32),
-        "head.weight": np.ones((2, 2), np.float32),
-        "norm.ids": np.ones(3, np.int64),
-    }
-    safetensors.numpy.save_file(tensors, checkpoint / "model.safetensors")
-    status, out, errors = dry(work, capsys, "FROM hf", "--json")
-    plan = json.loads(out)
-    assert status == 1
-    assert not plan["ok"]
-    assert {row["source"]: row["status"] for row in plan["tensors"]} == {
-        "embed.weight": "misshapen",
-        "norm.bias": "unused",
-        "rotary.inv_freq": "ignored",
-        "head.weight": "unmapped",
-        "norm.ids": "unmapped",
-        None: "missing",
-    }
-    assert len(plan["problems"]) == 5
-    assert all(f"Error: {problem}" in errors for problem in plan["problems"])
-    assert "mine:latest cannot be created, for 5 reasons given above" in errors[-1]
-    assert any("embed.weight is 7 x 64, not 256 x 64" in problem for problem in plan["problems"])
-    assert not store.root.exists()
-    assert dry(work, capsys, "FROM hf")[0] == 1
-
-
-@pytest.mark.parametrize(
-    ("file", "text", "problem"),
-    [
-        ("tokenizer.json", "{}", "no tokenizer; looked for"),
-        ("config.json", '{"architectures": ["StrangerForCausalLM"], "vocab_size": 256}', "'stranger' is not installed"),
-    ],
-)
-def test_a_dry_run_finds_what_is_wrong_beside_the_tensors(work, checkpoint, store, strict, capsys, file, text, problem):
-    (checkpoint / file).write_text(text)
-    status, out, errors = dry(work, capsys, "FROM hf", "--json")
-    assert status == 1
-    assert problem in json.loads(out)["problems"][0]
-    assert len(errors) == 2
-
-
-def test_a_dry_run_of_nothing(work, store, strict, capsys):
-    fails(capsys, 1, "there is no file", run(work, "FROM ./absent.gguf", "--dry-run"))
-
-
-def test_json_is_for_dry_runs_only(work, checkpoint, store, capsys):
-    fails(capsys, 2, "--json prints the list of --dry-run", run(work, "FROM hf", "--json"))
-
-
-# Weights that are not what one hopes ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("arguments", [(), ("--quantize", "Q8_0")])
 def test_nan_is_a_warning_that_names_the_tensor(work, checkpoint, store, capsys, arguments):
     values = embedding()
@@ -527,10 +270,3 @@ def test_few_bits_are_quantised_again_only_on_request(work, store, capsys):
     assert run(work, text, "--quantize", "Q8_0", "--allow-requantize") == 0
     with blob(store.get("mine")) as file:
         assert file.tensors["token_embd.weight"].dtype == DType.Q8_0
-
-
-def test_a_dry_run_tells_of_few_bits(work, store, strict, capsys):
-    save_gguf(work / "x.gguf", DType.Q4_0)
-    status, _, errors = dry(work, capsys, "FROM ./x.gguf", "--quantize", "Q8_0")
-    assert (status, "add --allow-requantize" in errors[0]) == (1, True)
-    assert dry(work, capsys, "FROM ./x.gguf", "--quantize", "Q8_0", "--allow-requantize")[0] == 0
