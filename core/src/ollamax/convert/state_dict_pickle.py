@@ -9,6 +9,7 @@ writes are followed, and of the globals on the list the few functions are known 
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -95,11 +96,14 @@ class StateDictPickle:
         self._offset = 0
         count = 0
         try:
-            for opcode, argument, offset in pickletools.genops(stream):
-                self._offset, count = offset or 0, count + 1
-                if count > _MOST_INSTRUCTIONS:
-                    self._fail(f"more than {_MOST_INSTRUCTIONS} instructions")
-                self._follow(opcode.name, argument)
+            with warnings.catch_warnings():
+                # Of a stray backslash in a text; the user can do nothing about it.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                for opcode, argument, offset in pickletools.genops(stream):
+                    self._offset, count = offset or 0, count + 1
+                    if count > _MOST_INSTRUCTIONS:
+                        self._fail(f"more than {_MOST_INSTRUCTIONS} instructions")
+                    self._follow(opcode.name, argument)
         except ValueError as error:  # pickletools': a truncated or unknown instruction
             self._fail(f"malformed: {error}")
         self.value = self._pop()
