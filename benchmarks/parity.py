@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import ollamax
+from ollamax.convert.file_type import WRITABLE
 from ollamax.convert.quantize import Quantized
 from ollamax.engine.model import Model
 from ollamax.gguf import open_gguf, write_gguf
@@ -125,7 +126,7 @@ def quantisation_rows(folder: Path) -> Iterator[str]:
     for dtype in TYPES:
         path = folder / f"{dtype.name}.gguf"
         with open_gguf(source_path) as source:
-            changed = Quantized(source, dtype, source.typed_metadata)
+            changed = Quantized(source, WRITABLE[dtype.name], metadata=source.typed_metadata)
             write_gguf(path, changed.metadata, changed.tensors.values(), changed.tensor_bytes)
         with ollamax.load(path, backend="cpu") as model:
             found = [model.logits(ids)[:-1] for ids in told]

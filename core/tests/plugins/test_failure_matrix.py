@@ -207,6 +207,13 @@ MORE = {
         "backend 'drum': probe: BackendError: probe() returned NoneType where a Probe is expected",
         strict=False,
     ),
+    "quantizer-of-nothing": Case(
+        HOOK + "def ollamax_quantizers():\n"
+        "    from ollamax.convert.quantizer import Quantizer\n"
+        "    return [type('Mine', (Quantizer,), {'name': 'mine', 'quantize': print, 'dtypes': ('Q4_K',)})]",
+        "failed",
+        "Mine.dtypes is ('Q4_K',) where a frozenset of DType is expected",
+    ),
     "unmarked-hook": Case(
         "def ollamax_backends():\n    return []", "failed", "function 'ollamax_backends' lacks the mark @hookimpl"
     ),

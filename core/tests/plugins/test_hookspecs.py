@@ -52,12 +52,13 @@ def example_flaws(tree: ast.Module, name: str, parameters: list[str]) -> list[st
     return found
 
 
-def test_all_six_hooks_are_there() -> None:
+def test_all_hooks_are_there() -> None:
     assert {hook.__name__ for hook in HOOKS} == {
         "ollamax_architectures",
         "ollamax_converters",
         "ollamax_tokenizers",
         "ollamax_backends",
+        "ollamax_quantizers",
         "ollamax_models",
         "ollamax_commands",
     }

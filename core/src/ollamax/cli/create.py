@@ -29,7 +29,8 @@ from ollamax.errors import OllamaxError, UsageError
     "-q",
     "--quantize",
     metavar="TYPE",
-    help="Store the weights as TYPE: F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1 or Q4_0.",
+    help="Store the weights as TYPE: F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1, Q4_0, or Q6_K, Q5_K_M, Q4_K_M and "
+    "more where a plugin writes them.",
 )
 @click.option("--allow-requantize", is_flag=True, help="Quantize weights of fewer than 8 bits too, at a loss.")
 @click.option("--dry-run", is_flag=True, help="List what would become of every tensor, and write nothing.")

@@ -15,9 +15,11 @@ from ollamax.errors import ModelfileError
 from ollamax.modelfile import Modelfile
 from ollamax.plugins import Registry, get_registry
 from ollamax.store import Layer, MediaType, ModelName, Store, Transaction
-from ollamax.types import DType, TensorSource
+from ollamax.types import TensorSource
 
 if TYPE_CHECKING:
+    from ollamax.convert.file_type import FileType
+    from ollamax.convert.quantizer import Quantizers
     from ollamax.store.blobs import HashingSink
 
 Progress = Callable[[int, int], object]
@@ -36,16 +38,16 @@ def create(
 ) -> ModelName:
     """Make the model ``name`` as ``modelfile`` says; returns its full name.
 
-    ``base_dir`` is where relative paths in FROM start. ``quantize`` names the type of the weights (Q8_0, ...), which
+    ``base_dir`` is where relative paths in FROM start. ``quantize`` names the file type (Q8_0, Q4_K_M, ...); weights
     must be F32, F16, BF16 or Q8_0 before, or any with ``requantize``. ``progress`` is called with the bytes written
     and their total, ``warn`` with a sentence on each converted tensor that holds NaN. ``store`` is by default that of
     OLLAMAX_MODELS. Everything is checked before anything is written, and when writing fails or is interrupted the
     store stays as it was. Raises an OllamaxError that says what is wrong.
     """
-    from ollamax.convert.file_type import parse_dtype
+    from ollamax.convert.file_type import parse_file_type
 
     full_name = ModelName.parse(name)
-    dtype = None if quantize is None else parse_dtype(quantize)
+    kind = None if quantize is None else parse_file_type(quantize)
     from_ = check_own(modelfile)
     store, registry = store or Store(), get_registry()
     origin = find_origin(from_, base_dir, store, registry)
@@ -53,9 +55,9 @@ def create(
         result = inherit(modelfile, origin.modelfile)
         check_result(result, source, origin.path, registry)
         with store.transaction() as transaction:
-            model = _add_model(transaction, origin, source, dtype, progress, requantize, warn)
+            model = _add_model(transaction, origin, source, kind, registry.writers(), progress, requantize, warn)
             layers = [model, *_setting_layers(transaction, result)]
-            config = transaction.add_bytes(MediaType.CONFIG, _config(source, dtype, layers))
+            config = transaction.add_bytes(MediaType.CONFIG, _config(source, kind, layers))
             transaction.commit(full_name, config, layers)
     return full_name
 
@@ -94,7 +96,8 @@ def _add_model(
     transaction: Transaction,
     origin: Origin,
     source: TensorSource,
-    dtype: DType | None,
+    kind: FileType | None,
+    quantizers: Quantizers,
     progress: Progress | None,
     requantize: bool,
     warn: Callable[[str], object] | None,
@@ -106,14 +109,14 @@ def _add_model(
     from ollamax.gguf.writer import write_gguf_to
 
     stored = isinstance(source, GGUFFile)
-    if dtype is None and origin.blob is not None:
+    if kind is None and origin.blob is not None:
         return origin.blob
-    if dtype is None and stored:
+    if kind is None and stored:
         return transaction.add_file(MediaType.MODEL, origin.path, progress)
     # A file's own types of numbers are kept.
     metadata = source.typed_metadata if isinstance(source, GGUFFile) else source.metadata
     watched = source if warn is None else NaNWatch(source, warn)
-    result = watched if dtype is None else Quantized(watched, dtype, metadata, requantize=requantize)
+    result = watched if kind is None else Quantized(watched, kind, quantizers, metadata, requantize=requantize)
 
     def write(sink: HashingSink) -> None:
         write_gguf_to(
@@ -143,11 +146,11 @@ def _setting_layers(transaction: Transaction, modelfile: Modelfile) -> list[Laye
     return [transaction.add_bytes(media_type, text.encode()) for media_type, text in texts]
 
 
-def _config(source: TensorSource, dtype: DType | None, layers: list[Layer]) -> bytes:
+def _config(source: TensorSource, kind: FileType | None, layers: list[Layer]) -> bytes:
     from ollamax.convert.file_type import file_type_name
     from ollamax.store.image import image_config
 
     parameters = sum(tensor.elements for tensor in source.tensors.values())
     stored_type = file_type_name(source.metadata.get("general.file_type"))
     family = str(source.metadata["general.architecture"])
-    return image_config(family, parameters, dtype.name if dtype else stored_type, layers)
+    return image_config(family, parameters, kind.name if kind else stored_type, layers)

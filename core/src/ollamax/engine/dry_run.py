@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ollamax.convert.mapping import MappedTensor, Status
 from ollamax.engine.create import check_own, check_result
@@ -16,7 +17,10 @@ from ollamax.errors import OllamaxError
 from ollamax.modelfile import Modelfile
 from ollamax.plugins import Registry, get_registry
 from ollamax.store import ModelName, Store
-from ollamax.types import DType, TensorInfo
+from ollamax.types import TensorInfo
+
+if TYPE_CHECKING:
+    from ollamax.convert.file_type import FileType
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +70,20 @@ def dry_run(
     OllamaxError where there is nothing to plan for: no such model, a checkpoint that cannot be opened, a config.json
     that the converter refuses.
     """
-    from ollamax.convert.file_type import parse_dtype
+    from ollamax.convert.file_type import parse_file_type
+    from ollamax.convert.mix import choose_types
 
     full_name, registry = ModelName.parse(name), get_registry()
-    dtype = None if quantize is None else parse_dtype(quantize)
+    kind = None if quantize is None else parse_file_type(quantize)
     origin = find_origin(check_own(modelfile), base_dir, store or Store(), registry)
-    rows = _rows(origin, registry)
+    rows, metadata = _rows(origin, registry)
     problems = [row.problem for row in rows if row.status.fails]
     infos = {row.info.name: row.info for row in rows if row.info}
     if not problems:
-        infos, problems = _examine(origin, modelfile, dtype, registry, requantize)
-    targets = _targets(infos, dtype)
+        infos, problems = _examine(origin, modelfile, kind, registry, requantize)
+    targets = infos
+    if kind is not None:
+        targets = choose_types(kind, infos, metadata, registry.writers().dtypes)
     planned = [_planned(row, targets) for row in rows]
     mapped = {row.info.name for row in rows if row.info}
     added = [info for name, info in targets.items() if name not in mapped]
@@ -84,23 +91,25 @@ def dry_run(
     return Plan(full_name, planned, problems)
 
 
-def _rows(origin: Origin, registry: Registry) -> list[MappedTensor]:
-    """The tensors of a checkpoint by its converter's rules; those of a file become themselves."""
+def _rows(origin: Origin, registry: Registry) -> tuple[list[MappedTensor], Mapping[str, Any]]:
+    """The tensors of a checkpoint by its converter's rules, and hyper-parameters; those of a file become themselves."""
     from ollamax.convert.mapping import map_tensors
 
     if origin.path.is_dir():
         checkpoint, converter = open_converter(origin.path, registry)
         with closing(checkpoint):
-            return map_tensors(checkpoint.tensors, converter)
+            metadata = {"general.architecture": converter.architecture, **converter.hyper_parameters()}
+            return map_tensors(checkpoint.tensors, converter), metadata
     with closing(open_source(origin.path, registry)) as source:
-        return [
+        rows = [
             MappedTensor(Status.MAPPED, info.name, info.dtype.name, info.shape, info)
             for info in source.tensors.values()
         ]
+        return rows, dict(source.metadata)
 
 
 def _examine(
-    origin: Origin, modelfile: Modelfile, dtype: DType | None, registry: Registry, requantize: bool
+    origin: Origin, modelfile: Modelfile, kind: FileType | None, registry: Registry, requantize: bool
 ) -> tuple[dict[str, TensorInfo], list[str]]:
     """All tensors before quantisation, and what is wrong with the model as a whole."""
     from ollamax.convert.quantize import Quantized
@@ -110,17 +119,11 @@ def _examine(
         with closing(open_source(origin.path, registry)) as source:
             infos.update(source.tensors)
             check_result(inherit(modelfile, origin.modelfile), source, origin.path, registry)
-            if dtype is not None:
-                Quantized(source, dtype, requantize=requantize)
+            if kind is not None:
+                Quantized(source, kind, registry.writers(), requantize=requantize)
     except OllamaxError as error:
         return infos, [str(error)]
     return infos, []
-
-
-def _targets(infos: Mapping[str, TensorInfo], dtype: DType | None) -> dict[str, TensorInfo]:
-    from ollamax.convert.quantize import target_types
-
-    return dict(infos) if dtype is None else target_types(infos, dtype)
 
 
 def _planned(row: MappedTensor, targets: Mapping[str, TensorInfo]) -> PlannedTensor:

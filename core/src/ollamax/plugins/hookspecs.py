@@ -1,4 +1,4 @@
-"""The whole extension surface of ollamax: six hooks, each with a plugin.py to copy.
+"""The whole extension surface of ollamax: seven hooks, each with a plugin.py to copy.
 
 A plugin is a package with an entry point in the group ``ollamax`` that names a module of hook implementations::
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ollamax.arch.base import Architecture
     from ollamax.backend.base import Backend
     from ollamax.convert.base import Converter
+    from ollamax.convert.quantizer import Quantizer
     from ollamax.plugins.bundled import BundledModel
     from ollamax.tokenizer.base import PreTokenizer, Tokenizer
 
@@ -90,6 +91,23 @@ def ollamax_backends() -> list[type[Backend]]:  # type: ignore[empty-body]
             from ollamax_backend_abacus.backend import Abacus
 
             return [Abacus]
+    """
+
+
+@hookspec
+def ollamax_quantizers() -> list[type[Quantizer]]:  # type: ignore[empty-body]
+    """Quantizers for ``ollamax create --quantize``; each names the storage types that it writes.
+
+    Core writes the older types itself. A type that several plugins write is written by the first of them; core gives
+    way to all. The class must import without its library; ``unavailable()`` says why that does not load. Example::
+
+        from ollamax.plugins import hookimpl
+
+        @hookimpl
+        def ollamax_quantizers():
+            from ollamax_backend_abacus.quantizer import AbacusQuantizer
+
+            return [AbacusQuantizer]
     """
 
 

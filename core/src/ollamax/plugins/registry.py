@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ollamax.arch.base import Architecture
     from ollamax.backend.base import Backend
     from ollamax.convert.base import Converter
+    from ollamax.convert.quantizer import Quantizer, Quantizers
     from ollamax.plugins.bundled import BundledModel
     from ollamax.plugins.validation import Provided
     from ollamax.tokenizer.base import PreTokenizer, Tokenizer
@@ -31,6 +32,7 @@ class Registry:
     converters: dict[str, type[Converter]] = field(default_factory=dict)
     tokenizers: list[type[Tokenizer] | type[PreTokenizer]] = field(default_factory=list)
     backends: dict[str, type[Backend]] = field(default_factory=dict)
+    quantizers: list[type[Quantizer]] = field(default_factory=list)
     models: dict[str, BundledModel] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
 
@@ -67,6 +69,12 @@ class Registry:
             return self.models[name]
         raise ModelNotFoundError(f"no plugin brings a model {name!r:.80} ({_have(self.models)})")
 
+    def writers(self) -> Quantizers:
+        """What writes storage types here: core, and the quantizers that plugins bring."""
+        from ollamax.convert.quantizer import Quantizers
+
+        return Quantizers(self.quantizers, self._way_out(index.provider("backends", "ggml")))
+
     def add(self, provided: Iterable[Provided]) -> None:
         """Take in what one plugin provides; its names have been claimed."""
         tables: Mapping[str, dict[str, Any]] = {
@@ -78,6 +86,8 @@ class Registry:
         for thing in provided:
             if thing.kind in tables:
                 tables[thing.kind].update(dict.fromkeys(thing.names, thing.item))
+            elif thing.kind == "quantizer":
+                self.quantizers.append(thing.item)
             else:
                 self.tokenizers.append(thing.item)
 

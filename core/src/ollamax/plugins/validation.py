@@ -63,6 +63,18 @@ def backends(hook: str, item: object) -> Provided:
     return Provided("backend", (name,), item)
 
 
+def quantizers(hook: str, item: object) -> Provided:
+    """A Quantizer class by its name."""
+    from ollamax.convert.quantizer import Quantizer
+    from ollamax.types import DType
+
+    _check_class(hook, item, Quantizer)
+    dtypes: object = getattr(item, "dtypes", None)
+    if not (isinstance(dtypes, frozenset) and dtypes and all(isinstance(dtype, DType) for dtype in dtypes)):
+        raise PluginFault(f"{_title(item)}.dtypes is {dtypes!r:.60} where a frozenset of DType is expected")
+    return Provided("quantizer", (_name(item, "name"),), item)
+
+
 def models(hook: str, item: object) -> Provided:
     """A BundledModel by its name."""
     if not isinstance(item, BundledModel):
@@ -75,6 +87,7 @@ LIST_HOOKS: dict[str, Callable[[str, object], Provided]] = {
     "ollamax_converters": converters,
     "ollamax_tokenizers": tokenizers,
     "ollamax_backends": backends,
+    "ollamax_quantizers": quantizers,
     "ollamax_models": models,
 }
 """The hooks that return lists, each with the check of one element."""

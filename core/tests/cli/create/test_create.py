@@ -126,7 +126,7 @@ def test_progress_goes_up_to_the_total(work, checkpoint, store):
         ("FROM settled.gguf\nTEMPLATE {{ .Prompt", (), 1, "template"),
         ("FROM settled.gguf\nADAPTER x", (), 1, "line 2"),
         ("FROM settled.gguf\nFORM x", (), 1, "line 2"),
-        ("FROM settled.gguf", ("--quantize", "Q4_K_M"), 2, "the types that can be written are F32"),
+        ("FROM settled.gguf", ("--quantize", "Q4_7"), 2, "the types that can be written are F32"),
         ("FROM settled.gguf", ("--quantise", "Q8_0"), 2, "--quantise"),
         (".", (), 1, "line 1"),
         ("FROM .", (), 1, "looked for a Hugging Face config.json"),
