@@ -14,6 +14,7 @@ from ollamax.ml.reference import IMPLEMENTATIONS, rope_angles
 from ollamax.ml.shape import concrete
 from ollamax.ml.tensor import extra_sources
 from ollamax_backend_cpu.attention import Attention, MaskForm
+from ollamax_backend_cpu.gelu import gelu as exact_gelu
 from ollamax_backend_cpu.states import States
 from ollamax_backend_cpu.weights import Weights
 
@@ -112,6 +113,15 @@ def silu_mul(builder: Builder, node: Tensor) -> Kernel:
     return run
 
 
+def gelu(builder: Builder, node: Tensor) -> Kernel:
+    """The exact one from a table; the approximation as it is defined."""
+    del builder
+    if node.attrs["approximate"]:
+        implementation = IMPLEMENTATIONS[Op.GELU]
+        return lambda dims, x: implementation(node, dims, x)
+    return lambda _, x: exact_gelu(x)
+
+
 def rope(builder: Builder, node: Tensor) -> Kernel:
     """Complex numbers turn interleaved pairs; halves are turned as two views."""
     attrs, dims = node.attrs, node.attrs["dims"]
@@ -186,6 +196,7 @@ MAKERS: dict[Op, Callable[[Builder, Tensor], Kernel]] = {
     Op.EMBEDDING: embedding,
     Op.RMS_NORM: rms_norm,
     Op.SILU_MUL: silu_mul,
+    Op.GELU: gelu,
     Op.ROPE: rope,
     Op.MASK: mask,
     Op.ATTENTION: attention,
