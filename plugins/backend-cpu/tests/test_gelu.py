@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+
 from ollamax_backend_cpu.gelu import gelu
 
 
