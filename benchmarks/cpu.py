@@ -67,7 +67,8 @@ def decode_rate(model: Model, tokens: int, held: int, repeat: int) -> float:
     model.runner.prefill(0, ids)
 
     def run() -> None:
-        model.runner.truncate(0, len(ids))
+        left = model.runner.truncate(0, len(ids))
+        model.runner.prefill(0, ids[left:])  # nothing, save where windows have forgotten
         for token in ids[:1] * tokens:
             model.runner.decode([0], [token])
 

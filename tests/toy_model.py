@@ -23,7 +23,7 @@ class Toy(Architecture):
     def __init__(self, config):
         self.token_embd, self.output_norm, self.output = nn.Embedding(), nn.RMSNorm(1e-5), nn.Linear(alt="token_embd")
 
-    def cache(self, slots, cells):
+    def cache(self, size):
         raise NotImplementedError
 
     def forward(self, batch, cache):

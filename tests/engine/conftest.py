@@ -1,4 +1,4 @@
-"""A random llama on the cpu backend."""
+"""Random models on the cpu backend."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from random_llama import write_random_llama
+from random_qwen2 import write_random_qwen2
 
 import ollamax
 from ollamax.engine.model import Model
@@ -15,11 +16,12 @@ Load = Callable[..., Model]
 
 @pytest.fixture
 def load(tmp_path: Path) -> Iterator[Load]:
-    """``load(**options)`` opens the same random model; ``load(file={...})`` another one."""
+    """``load(**options)`` opens the same random llama; ``file={...}`` another one, or a qwen2 with ``windows``."""
     opened: list[Model] = []
 
     def make(file: dict[str, Any] | None = None, **options: Any) -> Model:
-        path = write_random_llama(tmp_path / f"model-{len(opened)}.gguf", **(file or {}))
+        write = write_random_qwen2 if file and "windows" in file else write_random_llama
+        path = write(tmp_path / f"model-{len(opened)}.gguf", **(file or {}))
         opened.append(ollamax.load(path, backend="cpu", **options))
         return opened[-1]
 

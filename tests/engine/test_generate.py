@@ -57,7 +57,7 @@ def test_generation_slides_past_the_context(load: Load) -> None:
     chunks = list(model.generate(PROMPT, temperature=0, num_predict=150, num_keep=5))
     assert len(tokens(chunks)) == 150
     assert chunks[-1].done_reason == "length"
-    assert model.runner.cells.length(0) <= 32
+    assert model.runner.book.length(0) <= 32
 
 
 def test_num_keep_decides_what_stays(load: Load) -> None:
@@ -66,9 +66,9 @@ def test_num_keep_decides_what_stays(load: Load) -> None:
     slides: list[tuple[int, int]] = []
     original = model.runner.slide
 
-    def record(slot: int, keep: int, discard: int) -> None:
+    def record(slot: int, keep: int, discard: int) -> int:
         slides.append((keep, discard))
-        original(slot, keep, discard)
+        return original(slot, keep, discard)
 
     model.runner.slide = record  # type: ignore[method-assign]
     for keep in (0, 4, -1):
@@ -259,6 +259,6 @@ def test_an_interrupted_slide_leaves_nothing_to_reuse(load: Load, monkeypatch: p
         patch.setattr(model.runner._shift, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             list(model.generate(PROMPT, temperature=0, num_predict=40))
-    assert model.runner.cells.length(0) == 0
+    assert model.runner.book.length(0) == 0
     expected = tokens(load(num_ctx=32).generate(PROMPT, temperature=0, num_predict=9))
     assert tokens(model.generate(PROMPT, temperature=0, num_predict=9)) == expected

@@ -99,7 +99,7 @@ def test_full_context_is_an_error_and_changes_nothing(load: Load) -> None:
     runner.prefill(0, TEXT)
     with pytest.raises(ContextFullError, match="holds 50 tokens, 43 are in use and 8 more do not fit"):
         runner.prefill(0, TEXT[:8])
-    assert runner.cells.length(0) == len(TEXT)
+    assert runner.book.length(0) == len(TEXT)
     expected = load().logits([*TEXT, *OTHER[:7]])[-1]
     np.testing.assert_allclose(runner.prefill(0, OTHER[:7])[0], expected, **SAME)
 

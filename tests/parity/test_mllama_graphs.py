@@ -15,6 +15,7 @@ from ollamax.convert.checkpoint import Checkpoint
 from ollamax.convert.conversion import Conversion
 from ollamax.gguf import Metadata
 from ollamax.json_file import read_optional
+from ollamax.kvcache import CacheSize
 from ollamax.kvcache.cells import Cells
 from ollamax.kvcache.pictures import FOREVER, PictureBook, View
 from ollamax_backend_cpu.backend import CPU
@@ -36,7 +37,7 @@ class Harness:
         )
         self.model = Mllama(Metadata(source.metadata, directory))
         bind(self.model, source.tensors, str(directory))
-        traced = trace(self.model, len(TOKENS), 1, 128, str(directory), pictures=3)
+        traced = trace(self.model, len(TOKENS), CacheSize(1, 128, step=128), str(directory), pictures=3)
         assert traced.vision is not None
         self.backend = CPU()
         self.backend.load(

@@ -113,6 +113,26 @@ def test_prompt_in_batches_equals_prompt_at_once(name: str, batch: int, qwen2_ch
         assert_close(model.logits(IDS), reference_logits(directory, IDS))
 
 
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("window")])
+def test_steps_of_any_size_far_behind_a_window(name: str, qwen2_checkpoint: Checkpoint) -> None:
+    directory = qwen2_checkpoint(**CONFIGS[name])
+    ids = [0, *np.random.default_rng(1).integers(2, 280, 239).tolist()]
+    with ollamax.load(directory, num_batch=8) as model:
+        runner, parts, at = model.runner, [], 0
+        for size in (3, 1, 50, 8, 7, 1, 9, 61, 2, 30):
+            parts.append(runner.prefill(0, ids[at : at + size], every=True))
+            at += size
+        parts += [runner.decode([0], [token]) for token in ids[at:]]
+    assert_close(np.concatenate(parts), reference_logits(directory, ids))
+
+
+@pytest.mark.parametrize("name", ["window-everywhere", "window-and-yarn"])
+def test_a_window_keeps_no_more_than_it_needs(name: str, qwen2_checkpoint: Checkpoint) -> None:
+    directory = qwen2_checkpoint(**CONFIGS[name])
+    with ollamax.load(directory, num_batch=8) as model:
+        assert model.backend.read_state("window.0.key", 0).shape == (7 + 8, 2, 16)
+
+
 @pytest.mark.parametrize("name", ["yarn", "window-by-layer-types"])
 def test_decode_equals_prefill(name: str, qwen2_checkpoint: Checkpoint) -> None:
     directory = qwen2_checkpoint(**CONFIGS[name])
@@ -149,12 +169,24 @@ def test_a_slide_equals_a_fresh_prompt(name: str, qwen2_checkpoint: Checkpoint) 
     assert_close(moved, reference_logits(directory, [*IDS[:4], *IDS[15:60]])[-20:])
 
 
+@pytest.mark.parametrize("name", ["window-from-a-layer-on", "window-everywhere"])
+def test_a_second_prompt_computes_only_what_it_appends(name: str, qwen2_checkpoint: Checkpoint) -> None:
+    directory = qwen2_checkpoint(**CONFIGS[name], seed=5)
+    with ollamax.load(directory, num_batch=8) as model:
+        first = list(model.generate(IDS[:60], temperature=0, repeat_penalty=1.5, num_predict=9))
+        ids = [*IDS[:60], *(chunk.token for chunk in first if chunk.token is not None), *IDS[60:70]]
+        before = model.runner.computed
+        second = list(model.generate(ids, temperature=0, num_predict=1))
+        assert model.runner.computed - before == len(ids) - 60 - 8  # the ninth token drawn was not yet read
+        assert second[0].token == int(reference_logits(directory, ids)[-1].argmax())
+
+
 @pytest.mark.parametrize("name", ["grouped-heads", "window-from-a-layer-on"])
 def test_generation_goes_on_past_the_context(name: str, qwen2_checkpoint: Checkpoint) -> None:
     with ollamax.load(qwen2_checkpoint(**CONFIGS[name], seed=5), num_ctx=32) as model:
         chunks = list(model.generate(IDS[:12], temperature=0, repeat_penalty=1.5, num_predict=80))
         assert sum(chunk.token is not None for chunk in chunks) > 32
-        assert model.runner.cells.length(0) <= 32
+        assert model.runner.book.length(0) <= 32
 
 
 def test_tokenizer_is_qwen2s(qwen2_checkpoint: Checkpoint) -> None:

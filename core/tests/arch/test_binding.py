@@ -7,7 +7,7 @@ from ollamax.arch.binding import bind
 from ollamax.arch.trace import trace
 from ollamax.errors import BindingError, GraphError
 from ollamax.gguf import Metadata
-from ollamax.kvcache import CausalCache
+from ollamax.kvcache import Cache, CacheSize, CausalCache
 from ollamax.ml import Op, Tensor, nn
 from ollamax.types import DType, TensorInfo
 
@@ -26,10 +26,10 @@ class Tiny(Architecture):
         self.token_embd, self.output = nn.Embedding(), nn.Linear(alt="token_embd")
         self.blk = [Block() for _ in range(self.blocks)]
 
-    def cache(self, slots: int, cells: int) -> CausalCache:
-        return CausalCache(self.blocks, 1, 4, 4, slots, cells)
+    def cache(self, size: CacheSize) -> Cache:
+        return CausalCache(self.blocks, 1, 4, 4, size)
 
-    def forward(self, batch: Batch, cache: CausalCache) -> Tensor:
+    def forward(self, batch: Batch, cache: Cache) -> Tensor:
         x = self.token_embd(batch.tokens)
         for layer, block in enumerate(self.blk):
             heads = block.up(block.norm(x)).split_heads(1, 4)
@@ -97,7 +97,7 @@ def test_long_lists_are_shortened() -> None:
 def test_traced_once_with_symbols() -> None:
     model = tiny()
     bind(model, infos(), "x.gguf")
-    traced = trace(model, 9, slots=2, cells=16, origin="x.gguf")
+    traced = trace(model, 9, CacheSize(2, 16, step=16), "x.gguf")
     assert traced.step.outputs["logits"].shape == ("N", "R", 9)
     assert traced.step.dims == {"N", "T", "S", "R"}
     assert set(traced.step.states) == {"cache.0.key", "cache.0.value"} == set(traced.step.writes)
@@ -109,7 +109,7 @@ def test_tensors_that_contradict_each_other_are_an_error_of_the_file() -> None:
     model = tiny()
     bind(model, infos(blk__0__up__weight=(6, 4)), "x.gguf")
     with pytest.raises(BindingError, match=r"tensors of x.gguf do not fit architecture tiny: reshape"):
-        trace(model, 9, 1, 16, "x.gguf")
+        trace(model, 9, CacheSize(1, 16, step=16), "x.gguf")
 
 
 def test_an_unbound_parameter_is_an_error() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ollamax.kvcache import CausalCache, EncoderCache
+from ollamax.kvcache import Cache, CacheSize, EncoderCache
 from ollamax.ml import nn
 from ollamax.ml.tensor import Tensor, gather, graph_input
 
@@ -59,7 +59,7 @@ class Architecture(nn.Module):
             def __init__(self, config):
                 self.token_embd, self.output = nn.Embedding(), nn.Linear(alt="token_embd")
 
-            def cache(self, slots, cells): return CausalCache(0, 1, 1, 1, slots, cells)
+            def cache(self, size): return CausalCache(0, 1, 1, 1, size)
             def forward(self, batch, cache): return self.output(batch.select(self.token_embd(batch.tokens)))
             def shift(self, layer, key, delta): return key
     """
@@ -74,11 +74,11 @@ class Architecture(nn.Module):
         """Read hyper-parameters and lay out the modules; raise ArchitectureError for a variant not supported."""
 
     @abstractmethod
-    def cache(self, slots: int, cells: int) -> CausalCache:
-        """The cache that ``forward`` uses, for ``slots`` sequences of ``cells`` tokens."""
+    def cache(self, size: CacheSize) -> Cache:
+        """The cache that ``forward`` uses: a ``CausalCache``, or a ``HybridCache`` where layers have windows."""
 
     @abstractmethod
-    def forward(self, batch: Batch, cache: CausalCache) -> Tensor:
+    def forward(self, batch: Batch, cache: Cache) -> Tensor:
         """Logits ``(N, R, vocabulary)``. Runs once, when the model is loaded: it builds the graph."""
 
     @abstractmethod
@@ -127,7 +127,7 @@ class VisionArchitecture(Architecture):
         """The writes that put one picture into the encoder cache. Runs once, when the model is loaded."""
 
     @abstractmethod
-    def forward_seeing(self, batch: Batch, cache: CausalCache, encoder: EncoderCache) -> Tensor:
+    def forward_seeing(self, batch: Batch, cache: Cache, encoder: EncoderCache) -> Tensor:
         """Logits as ``forward`` gives them, where some sequences have pictures."""
 
     @abstractmethod

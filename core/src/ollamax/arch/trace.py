@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ollamax.arch.base import Architecture, Batch, VisionArchitecture
 from ollamax.errors import BindingError, GraphError
+from ollamax.kvcache import CacheSize, Layout
 from ollamax.ml.graph import Graph
 from ollamax.ml.tensor import Tensor
 
@@ -22,11 +23,14 @@ class TracedVision:
 class Traced:
     """``step`` turns tokens into ``logits (N, R, vocabulary)``; ``shift`` moves cached keys.
 
-    ``vision`` is None for a model that sees no pictures.
+    ``size`` is what the caches hold, ``layouts`` how each of them does. ``vision`` is None for a model that sees no
+    pictures.
     """
 
     step: Graph
     shift: Graph
+    size: CacheSize
+    layouts: tuple[Layout, ...]
     vision: TracedVision | None = None
 
     @property
@@ -35,21 +39,22 @@ class Traced:
         return [self.step, self.shift, *([self.vision.encode, self.vision.step] if self.vision else [])]
 
 
-def trace(model: Architecture, vocabulary: int, slots: int, cells: int, origin: str, pictures: int = 1) -> Traced:
+def trace(model: Architecture, vocabulary: int, size: CacheSize, origin: str, pictures: int = 1) -> Traced:
     """The graphs of a bound model; raises BindingError when the file's tensors do not fit each other.
 
     ``pictures`` is how many each sequence may have, if the model sees any.
     """
-    cache, batch = model.cache(slots, cells), Batch.traced(vocabulary)
+    cache, batch = model.cache(size), Batch.traced(vocabulary)
     try:
         step = _step(model, model.forward(batch, cache), "step", vocabulary, origin)
         shift = cache.shift_graph(model.shift)
         if not isinstance(model, VisionArchitecture):
-            return Traced(step, shift)
-        encoder = model.encoder_cache(slots, pictures)
+            return Traced(step, shift, size, tuple(cache.layouts))
+        encoder = model.encoder_cache(size.slots, pictures)
         encode = Graph({}, model.encode(encoder), name=f"{model.name} encode")
         logits = model.forward_seeing(batch, cache, encoder)
-        return Traced(step, shift, TracedVision(encode, _step(model, logits, "step with pictures", vocabulary, origin)))
+        vision = TracedVision(encode, _step(model, logits, "step with pictures", vocabulary, origin))
+        return Traced(step, shift, size, tuple(cache.layouts), vision)
     except GraphError as error:
         raise BindingError(f"the tensors of {origin} do not fit architecture {model.name}: {error}") from error
 

@@ -109,7 +109,7 @@ class Backend(ABC):
     name: ClassVar[str] = ""
     ops: ClassVar[frozenset[Op]] = frozenset()
     dim_steps: ClassVar[Mapping[str, int]] = {}
-    """Symbols that are rounded up to a multiple before a run, so that programs can be reused."""
+    """Symbols (``S``, ``W``, ``E``) that are rounded up to a multiple before a run, so that programs can be reused."""
 
     def __init__(self, options: BackendOptions | None = None) -> None:
         self.options = options or BackendOptions()

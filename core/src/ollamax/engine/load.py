@@ -24,6 +24,7 @@ from ollamax.engine.runner import Runner
 from ollamax.engine.source import open_source
 from ollamax.errors import OptionError
 from ollamax.gguf import Metadata
+from ollamax.kvcache import CacheSize
 from ollamax.plugins import Registry, get_registry
 from ollamax.template import choose_template
 from ollamax.tokenizer.registry import build_tokenizer
@@ -108,7 +109,8 @@ def _runner(
     model = registry.architecture(metadata.string("general.architecture"))(metadata)
     bind(model, source.tensors, str(path))
     cells = context_length(metadata, options)
-    traced = trace(model, tokenizer.n_vocab, parallel, cells, str(path), options.num_images)
+    size = CacheSize(parallel, cells, step=min(options.num_batch, cells))
+    traced = trace(model, tokenizer.n_vocab, size, str(path), options.num_images)
     for graph in traced.graphs:
         engine.check(graph)
     total = sum(info.nbytes for info in source.tensors.values())
@@ -117,7 +119,7 @@ def _runner(
         for name, info in source.tensors.items()
     }
     engine.load(weights, None if progress is None else lambda done: progress(done, total))
-    return model, Runner(engine, traced, slots=parallel, cells=cells, batch=min(options.num_batch, cells))
+    return model, Runner(engine, traced)
 
 
 def _picture_reader(model: Architecture, tokenizer: Tokenizer, options: Options) -> PictureReader | None:

@@ -13,7 +13,7 @@ from ollamax.backend import Backend, Program
 from ollamax.engine.picture import Shown
 from ollamax.engine.vision import VisionSteps
 from ollamax.errors import ContextFullError, UsageError
-from ollamax.kvcache.cells import Cells
+from ollamax.kvcache.book import CacheBook
 from ollamax.ml import Graph
 
 Logits = npt.NDArray[np.float32]
@@ -23,18 +23,22 @@ Ids = npt.NDArray[np.int64]
 class Runner:
     """Runs steps on the slots of one loaded model.
 
-    The programs are compiled here, once; a step only fills in their inputs. ``batch`` is the most prompt tokens of
-    one step. ``computed`` counts the tokens that went through the model. After ``close`` everything that would need
-    the backend raises UsageError.
+    The programs are compiled here, once; a step only fills in their inputs. ``capacity`` is how many tokens a slot
+    holds at most. ``computed`` counts the tokens that went through the model. After ``close`` everything that would
+    need the backend raises UsageError.
+
+    Layers with a window forget. So ``truncate``, ``copy`` and ``slide`` may leave fewer tokens than they were asked
+    for: they return how many, and the caller computes the others again.
     """
 
-    def __init__(self, backend: Backend, traced: Traced, *, slots: int, cells: int, batch: int) -> None:
-        self._backend, self._batch = backend, batch
+    def __init__(self, backend: Backend, traced: Traced) -> None:
+        self._backend, self._most = backend, traced.size.step
         self._step = backend.compile(traced.step)
         self._shift = backend.compile(traced.shift)
-        self._vision = VisionSteps(backend, traced.vision, slots=slots) if traced.vision else None
+        self._vision = VisionSteps(backend, traced.vision, slots=traced.size.slots) if traced.vision else None
         self._vocabulary = int(traced.step.outputs["logits"].shape[-1])
-        self.cells = Cells(slots, cells)
+        self.book = CacheBook(traced.layouts, traced.size.slots, backend.dim_steps)
+        self.capacity = traced.size.cells
         self.computed = 0
         self._closed = False
 
@@ -51,8 +55,8 @@ class Runner:
         self._check_room(slot, len(tokens))
         ids = np.asarray(tokens, np.int64)
         parts: list[Logits] = []
-        for start in range(0, ids.size, self._batch):
-            chunk = ids[start : start + self._batch]
+        for start in range(0, ids.size, self._most):
+            chunk = ids[start : start + self._most]
             outputs = np.arange(chunk.size) if every else np.array([chunk.size - 1])
             logits = self._run(np.array([slot]), chunk[None], outputs[None])[0]
             parts = [*parts, logits] if every else [logits]
@@ -80,38 +84,39 @@ class Runner:
         elif pictures:
             raise UsageError("the model's architecture has no vision part; leave pictures out")
 
-    def truncate(self, slot: int, length: int = 0) -> None:
-        """Forget everything of a sequence from position ``length`` on."""
-        self.cells.remove(slot, length)
+    def truncate(self, slot: int, length: int = 0) -> int:
+        """Forget everything of a sequence from position ``length`` on; returns how many tokens are left."""
+        left = self.book.usable(slot, length)
+        self.book.truncate(slot, left)
+        return left
 
-    def slide(self, slot: int, keep: int, discard: int) -> None:
-        """Drop ``discard`` tokens after the first ``keep``, and move the rest down to close the gap.
+    def slide(self, slot: int, keep: int, discard: int) -> int:
+        """Drop ``discard`` tokens after the first ``keep``, and move the rest down; returns how many are left.
 
         Where that is interrupted, the whole sequence is forgotten: nobody knows which keys were turned.
         """
         self.check_open()
-        self.cells.remove(slot, keep, keep + discard)
-        change = self.cells.move(slot, keep + discard, -discard)
-        cells = self._extent(np.array([slot]))
-        inputs = {
-            "slots": np.array([slot]),
-            "rows": np.arange(cells)[None],
-            "delta": change[None, :cells],
-        }
+        length = max(keep, self.book.length(slot) - discard)
         try:
-            self._shift.run(inputs, {"N": 1, "S": cells})
+            turn = self.book.slide(slot, keep, discard)
+            if turn is not None:
+                self._shift.run(*turn)
         except BaseException:
-            self.cells.remove(slot)
+            self.book.truncate(slot, 0)
             raise
         if self._vision:
             self._vision.slide(slot, keep, discard)
+        return self.truncate(slot, length)
 
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Make ``target`` start with the first ``length`` tokens of ``source``, without computing them again."""
+    def copy(self, source: int, target: int, length: int) -> int:
+        """Make ``target`` start with the first ``length`` tokens of ``source``; returns how many it got."""
         self.check_open()
-        self._backend.copy_rows(source, target, self.cells.copy(source, target, length), prefix="cache.")
+        usable = self.book.usable(source, length)
+        for prefix, rows in self.book.copy(source, target, usable).items():
+            self._backend.copy_rows(source, target, rows, prefix=prefix)
         if self._vision:
             self._vision.copy(source, target)
+        return usable
 
     def close(self) -> None:
         """Release the backend, and the programs, which hold the weights; a second call does nothing."""
@@ -127,33 +132,25 @@ class Runner:
 
     def _check_room(self, slot: int, wanted: int) -> None:
         self.check_open()
-        held = self.cells.length(slot)
-        if held + wanted > self.cells.cells:
+        held = self.book.length(slot)
+        if held + wanted > self.capacity:
             raise ContextFullError(
-                f"the context holds {self.cells.cells} tokens, {held} are in use and {wanted} more do not fit; "
+                f"the context holds {self.capacity} tokens, {held} are in use and {wanted} more do not fit; "
                 "raise num_ctx or shorten the prompt"
             )
 
     def _run(self, slots: Ids, tokens: Ids, outputs: Ids) -> Logits:
-        starts = [self.cells.next_position(slot) for slot in slots.tolist()]
+        starts = [self.book.length(slot) for slot in slots.tolist()]
         positions = np.asarray(starts)[:, None] + np.arange(tokens.shape[1])
         try:
-            rows = [self.cells.place(slot, wanted) for slot, wanted in zip(slots.tolist(), positions, strict=True)]
-            cells = self._extent(slots)
-            inputs: dict[str, npt.NDArray[Any]] = {
-                "tokens": tokens,
-                "positions": positions,
-                "outputs": outputs,
-                "slots": slots,
-                "rows": np.stack(rows),
-                "key_positions": self.cells.positions[slots, :cells],
-            }
-            dims = {"N": tokens.shape[0], "T": tokens.shape[1], "R": outputs.shape[1], "S": cells}
+            inputs, dims = self.book.append(slots, positions)
+            inputs |= {"tokens": tokens, "positions": positions, "outputs": outputs, "slots": slots}
+            dims |= {"N": tokens.shape[0], "T": tokens.shape[1], "R": outputs.shape[1]}
             logits = self._program(slots, positions, inputs, dims).run(inputs, dims)["logits"]
         except BaseException:
             # An interrupted step leaves no token behind that was not computed.
             for slot, start in zip(slots.tolist(), starts, strict=True):
-                self.cells.remove(slot, start)
+                self.book.truncate(slot, start)
             raise
         self.computed += tokens.size
         return logits
@@ -167,8 +164,3 @@ class Runner:
         inputs.update(further)
         dims.update(sizes)
         return self._vision.step
-
-    def _extent(self, slots: Ids) -> int:
-        """How many cells a step looks at, in the steps that the backend wants."""
-        size = self._backend.dim_steps.get("S", 1)
-        return min(self.cells.cells, -(-self.cells.extent(slots) // size) * size)

@@ -29,13 +29,13 @@ class Sequence:
     @property
     def capacity(self) -> int:
         """How many tokens the slot holds at most."""
-        return self._runner.cells.cells
+        return self._runner.capacity
 
     def rewind(self, prompt: Tokens[int], pictures: Tokens[Shown] = ()) -> int:
         """Keep only what the slot shares with the start of ``prompt``; returns how many tokens that is.
 
         The prompt's last token is never kept: its logits are wanted. With other pictures nothing is kept, since even
-        tokens before a picture may depend on it.
+        tokens before a picture may depend on it; less is kept where a window has forgotten what comes before the cut.
         """
         digests = tuple(shown.digest for shown in pictures)
         same = digests == self._digests and not self._slid
@@ -58,18 +58,27 @@ class Sequence:
         return last
 
     def slide(self, keep: int) -> None:
-        """Drop half of the tokens after the first ``keep``, at least one."""
+        """Drop half of the tokens after the first ``keep``, at least one.
+
+        Where a window reaches back to those and has forgotten them, what it leaves unusable is computed again.
+        """
         discard = max(1, (len(self._tokens) - keep) // 2)
         self._slid = True  # first, for a slide that is interrupted leaves nothing to be reused
-        self._runner.slide(self._slot, keep, discard)
+        left = self._runner.slide(self._slot, keep, discard)
         del self._tokens[keep : keep + discard]
+        again = self._tokens[left:]
+        del self._tokens[left:]
+        self._slid = left > 0
+        if again:
+            self.extend(again)
 
     def clear(self, length: int = 0) -> None:
-        """Forget everything after the first ``length`` tokens."""
+        """Forget everything after the first ``length`` tokens, and more where a window has forgotten already."""
         self.turn += 1
         del self._tokens[length:]
-        self._runner.truncate(self._slot, length)
-        self._slid = self._slid and length > 0
+        left = self._runner.truncate(self._slot, length)
+        del self._tokens[left:]
+        self._slid = self._slid and left > 0
 
 
 def _common(a: Tokens[int], b: Tokens[int]) -> int:

@@ -1,38 +1,51 @@
-"""The causal cache as a model sees it while it is traced: keys and values of every layer, kept between steps."""
+"""The causal cache: keys and values of every token, kept between steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
+from ollamax.kvcache.base import Cache, CacheSize, Layout, Shift
 from ollamax.ml import nn
-from ollamax.ml.graph import Graph
 from ollamax.ml.tensor import Tensor, graph_input, state, state_read, state_write
 
-Shift = Callable[[int, Tensor, Tensor], Tensor]
 
-
-class CausalCache:
+class CausalCache(Cache):
     """Keys ``(slots, cells, heads, key_dim)`` and values ``(slots, cells, heads, value_dim)`` for each layer.
 
-    A step runs on ``N`` slots with ``T`` new tokens each and looks at the first ``S`` cells.
+    A step runs on ``N`` slots with ``T`` new tokens each and looks at the first ``S`` cells. ``slot_ids`` is given by a
+    wrapper whose caches share it; ``layout`` by a subclass that keeps less.
     """
 
-    def __init__(self, layers: int, heads: int, key_dim: int, value_dim: int, slots: int, cells: int) -> None:
-        self.slots, self.cells, self.layers = slots, cells, layers
-        self._keys = [state(f"cache.{layer}.key", (slots, cells, heads, key_dim)) for layer in range(layers)]
-        self._values = [state(f"cache.{layer}.value", (slots, cells, heads, value_dim)) for layer in range(layers)]
-        self._slot_ids = graph_input("slots", ("N",), bound=slots)
-        self._rows = graph_input("rows", ("N", "T"), bound="S")
-        self._key_positions = graph_input("key_positions", ("N", "S"))
+    def __init__(
+        self,
+        layers: int,
+        heads: int,
+        key_dim: int,
+        value_dim: int,
+        size: CacheSize,
+        *,
+        slot_ids: Tensor | None = None,
+        layout: Layout | None = None,
+    ) -> None:
+        self.layout = layout or Layout("cache", "S", size.cells)
+        name, dim, shape = self.layout.name, self.layout.dim, (size.slots, self.layout.cells, heads)
+        self._keys = [state(f"{name}.{layer}.key", (*shape, key_dim)) for layer in range(layers)]
+        self._values = [state(f"{name}.{layer}.value", (*shape, value_dim)) for layer in range(layers)]
+        self._slot_ids = size.slot_ids() if slot_ids is None else slot_ids
+        self._rows = graph_input(f"{self.layout.prefix}rows", ("N", "T"), bound=dim)
+        self._key_positions = graph_input(f"{self.layout.prefix}key_positions", ("N", dim))
         self._masks: dict[int | None, Tensor] = {}
+
+    @property
+    def layouts(self) -> Sequence[Layout]:
+        """Its one layout."""
+        return (self.layout,)
 
     def put(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Store a layer's new keys and values ``(N, T, heads, dim)``; returns all of ``(N, S, heads, dim)``."""
-        stored = [
-            state_write(held, self._slot_ids, self._rows, new)
-            for held, new in ((self._keys[layer], key), (self._values[layer], value))
-        ]
-        return state_read(stored[0], self._slot_ids), state_read(stored[1], self._slot_ids)
+        held = (self._keys[layer], key), (self._values[layer], value)
+        stored = [state_write(old, self._slot_ids, self._rows, new) for old, new in held]
+        return self._read(stored[0]), self._read(stored[1])
 
     def mask(self, positions: Tensor, window: int | None = None) -> Tensor:
         """Which cells tokens at ``positions (N, T)`` may see; one node serves all layers with the same window."""
@@ -40,13 +53,15 @@ class CausalCache:
             self._masks[window] = nn.causal_mask(positions, self._key_positions, window)
         return self._masks[window]
 
-    def shift_graph(self, shift: Shift) -> Graph:
-        """A graph that turns the keys of ``N`` slots: input ``delta (N, S)`` is the change of each cell's position."""
-        slots = graph_input("slots", ("N",), bound=self.slots)
-        rows = graph_input("rows", ("N", "S"), bound="S")
-        delta = graph_input("delta", ("N", "S"))
-        writes = []
-        for layer, held in enumerate(self._keys):
-            turned = shift(layer, state_read(held, slots), delta)
-            writes.append(state_write(held, slots, rows, turned))
-        return Graph({}, writes, name="shift")
+    def shift_writes(self, shift: Shift) -> list[Tensor]:
+        """Keys turned by the input ``delta (N, S)``."""
+        dim, prefix = self.layout.dim, self.layout.prefix
+        rows = graph_input(f"{prefix}rows", ("N", dim), bound=dim)
+        delta = graph_input(f"{prefix}delta", ("N", dim))
+        return [
+            state_write(held, self._slot_ids, rows, shift(layer, self._read(held), delta))
+            for layer, held in enumerate(self._keys)
+        ]
+
+    def _read(self, held: Tensor) -> Tensor:
+        return state_read(held, self._slot_ids, self.layout.dim)

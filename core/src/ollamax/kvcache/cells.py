@@ -15,16 +15,13 @@ EMPTY = -1
 class Cells:
     """``slots`` sequences of up to ``cells`` cells each; a cell holds a position, or nothing.
 
-    Cells need no order: attention sees positions, not places, so removing tokens leaves holes that are used again.
+    Cells need no order: attention sees positions, not places, so removing tokens leaves holes that are used again. So
+    are the cells of positions that lie more than ``window`` before a new one; None keeps all.
     """
 
-    def __init__(self, slots: int, cells: int) -> None:
-        self.slots, self.cells = slots, cells
+    def __init__(self, slots: int, cells: int, window: int | None = None) -> None:
+        self.slots, self.cells, self.window = slots, cells, window
         self.positions: Positions = np.full((slots, cells), EMPTY, np.int64)
-
-    def length(self, slot: int) -> int:
-        """How many cells the sequence uses."""
-        return int(np.count_nonzero(self.positions[slot] >= 0))
 
     def next_position(self, slot: int) -> int:
         """The position after the last token; 0 for an empty sequence."""
@@ -36,19 +33,39 @@ class Cells:
         return int(used[-1]) + 1 if used.size else 0
 
     def place(self, slot: int, positions: Positions) -> Positions:
-        """Take free cells for tokens at ``positions``; returns the cells.
+        """Take cells for tokens at ``positions``, which rise: free ones first, then the oldest; returns the cells.
 
         Raises ContextFullError, and takes none, when there are too few.
         """
-        free = np.flatnonzero(self.positions[slot] < 0)
+        held = self.positions[slot]
+        free = np.flatnonzero(held < 0)
+        if self.window is not None and free.size < positions.size:
+            gone = np.flatnonzero(held < max(positions[0] - self.window, 0))
+            free = gone[np.argsort(held[gone], kind="stable")]
         if free.size < positions.size:
             raise ContextFullError(
-                f"the context of {self.cells} tokens has room for {free.size} more, not {positions.size}; "
+                f"the {self.cells} cells of a sequence have room for {free.size} more tokens, not {positions.size}; "
                 "raise num_ctx or shorten the prompt"
             )
         rows = free[: positions.size]
-        self.positions[slot, rows] = positions
+        held[rows] = positions
         return rows
+
+    def usable(self, slot: int, length: int) -> int:
+        """The most of the first ``length`` tokens that the next one can follow as if all of them were held.
+
+        They must be held, or where there is a window the last ``window`` of them.
+        """
+        held = np.zeros(length, np.bool_)
+        positions = self.positions[slot]
+        held[positions[(positions >= 0) & (positions < length)]] = True
+        missing = np.flatnonzero(~held)
+        if self.window is None:
+            return int(missing[0]) if missing.size else length
+        # Between two that are missing lies a stretch of held ones, which must be as long as the window.
+        ends = np.append(missing, length)
+        enough = np.diff(ends) > self.window
+        return int(ends[1:][enough][-1]) if enough.any() else int(ends[0])
 
     def remove(self, slot: int, begin: int = 0, end: int | None = None) -> None:
         """Forget positions ``begin`` to ``end`` (exclusive; None for all that follow)."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ollamax.errors import GraphError
 
 Dim = int | str
-"""A size: a number, or a symbol. ``N`` sequences, ``T`` tokens each, ``S`` cache cells, ``R`` output rows."""
+"""A size: a number, or a symbol; ``N`` sequences, ``T`` tokens each, ``S`` or ``W`` cache cells, ``R`` output rows."""
 
 Shape = tuple[Dim, ...]
 

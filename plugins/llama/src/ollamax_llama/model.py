@@ -5,7 +5,7 @@ from __future__ import annotations
 from ollamax.arch import Architecture, Batch
 from ollamax.errors import ArchitectureError
 from ollamax.gguf import Metadata
-from ollamax.kvcache import CausalCache
+from ollamax.kvcache import Cache, CacheSize, CausalCache
 from ollamax.ml import Tensor, nn
 
 _MOST_BLOCKS = 4096  # bounds the work that a hostile file asks for
@@ -80,12 +80,12 @@ class Llama(Architecture):
         self.output = nn.Linear(alt="token_embd")
         self.rope_freqs = nn.Weight(optional=True)
 
-    def cache(self, slots: int, cells: int) -> CausalCache:
+    def cache(self, size: CacheSize) -> Cache:
         """Keys and values of every layer."""
         c = self.config
-        return CausalCache(c.blocks, c.kv_heads, c.head_dim, c.value_dim, slots, cells)
+        return CausalCache(c.blocks, c.kv_heads, c.head_dim, c.value_dim, size)
 
-    def forward(self, batch: Batch, cache: CausalCache) -> Tensor:
+    def forward(self, batch: Batch, cache: Cache) -> Tensor:
         """Logits ``(N, R, vocabulary)``."""
         mask = cache.mask(batch.positions)
         x = self.token_embd(batch.tokens)
@@ -95,7 +95,7 @@ class Llama(Architecture):
             x = x + block.ffn_down(nn.silu_mul(block.ffn_gate(hidden), block.ffn_up(hidden)))
         return self.output(self.output_norm(batch.select(x)))
 
-    def _attend(self, layer: int, block: Block, x: Tensor, batch: Batch, cache: CausalCache, mask: Tensor) -> Tensor:
+    def _attend(self, layer: int, block: Block, x: Tensor, batch: Batch, cache: Cache, mask: Tensor) -> Tensor:
         c, factors = self.config, self.rope_freqs.tensor
         q = c.rope(block.attn_q(x).split_heads(c.heads, c.head_dim), batch.positions, factors)
         k = c.rope(block.attn_k(x).split_heads(c.kv_heads, c.head_dim), batch.positions, factors)

@@ -13,7 +13,7 @@ import numpy as np
 from ollamax.arch import Batch, Picture, VisionArchitecture
 from ollamax.errors import ArchitectureError, GraphError
 from ollamax.gguf import Metadata
-from ollamax.kvcache import CausalCache, EncoderCache
+from ollamax.kvcache import Cache, CacheSize, CausalCache, EncoderCache
 from ollamax.ml import Op, Tensor, nn
 from ollamax.ml.tensor import apply, const, optional, where
 from ollamax_mllama.config import Config
@@ -78,10 +78,10 @@ class Mllama(VisionArchitecture):
         self.v = VisionEncoder(c.vision)
         self.mm = [nn.Linear()]
 
-    def cache(self, slots: int, cells: int) -> CausalCache:
+    def cache(self, size: CacheSize) -> Cache:
         """Keys and values of the layers that look at the text."""
         c = self.config
-        return CausalCache(c.blocks - len(c.cross_layers), c.kv_heads, c.head_dim, c.head_dim, slots, cells)
+        return CausalCache(c.blocks - len(c.cross_layers), c.kv_heads, c.head_dim, c.head_dim, size)
 
     def encoder_cache(self, slots: int, pictures: int) -> EncoderCache:
         """Keys and values of the layers that look at pictures."""
@@ -115,7 +115,7 @@ class Mllama(VisionArchitecture):
         """A picture is seen from its place to the next, or to the end."""
         return spans(places)
 
-    def forward(self, batch: Batch, cache: CausalCache) -> Tensor:
+    def forward(self, batch: Batch, cache: Cache) -> Tensor:
         """Logits where there are no pictures: the layers that would look at them are left out."""
         x, mask = self._embed(batch), cache.mask(batch.positions)
         for block in self.blk:
@@ -123,7 +123,7 @@ class Mllama(VisionArchitecture):
                 x = self._read(block, x, batch, cache, mask)
         return self._logits(batch, x)
 
-    def forward_seeing(self, batch: Batch, cache: CausalCache, encoder: EncoderCache) -> Tensor:
+    def forward_seeing(self, batch: Batch, cache: Cache, encoder: EncoderCache) -> Tensor:
         """Logits where some sequences have pictures; the others skip the layers that look at them."""
         x, mask, seen = self._embed(batch), cache.mask(batch.positions), encoder.mask(batch.positions)
         for block in self.blk:
@@ -144,7 +144,7 @@ class Mllama(VisionArchitecture):
             raise GraphError(f"token_embd.weight has {rows} rows, the tokenizer {batch.vocabulary} tokens")
         return self.token_embd(batch.tokens)
 
-    def _read(self, block: SelfBlock, x: Tensor, batch: Batch, cache: CausalCache, mask: Tensor) -> Tensor:
+    def _read(self, block: SelfBlock, x: Tensor, batch: Batch, cache: Cache, mask: Tensor) -> Tensor:
         """A layer that looks at the text."""
         c, factors, normed = self.config, self.rope_freqs.tensor, block.attn_norm(x)
         q = c.rope(block.attn_q(normed).split_heads(c.heads, c.head_dim), batch.positions, factors)

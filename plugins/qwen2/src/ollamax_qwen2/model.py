@@ -5,7 +5,7 @@ from __future__ import annotations
 from ollamax.arch import Architecture, Batch
 from ollamax.errors import ArchitectureError
 from ollamax.gguf import Metadata
-from ollamax.kvcache import CausalCache
+from ollamax.kvcache import Cache, CacheSize, HybridCache
 from ollamax.ml import Tensor, nn
 from ollamax_qwen2.rope import read_rotation
 
@@ -71,12 +71,12 @@ class Qwen2(Architecture):
         self.output_norm = nn.RMSNorm(self.config.eps)
         self.output = nn.Linear(alt="token_embd")
 
-    def cache(self, slots: int, cells: int) -> CausalCache:
-        """Keys and values of every layer."""
+    def cache(self, size: CacheSize) -> Cache:
+        """Keys and values of every layer; those with a window keep no more than it needs."""
         c = self.config
-        return CausalCache(c.blocks, c.kv_heads, c.head_dim, c.value_dim, slots, cells)
+        return HybridCache(c.windows, c.kv_heads, c.head_dim, c.value_dim, size)
 
-    def forward(self, batch: Batch, cache: CausalCache) -> Tensor:
+    def forward(self, batch: Batch, cache: Cache) -> Tensor:
         """Logits ``(N, R, vocabulary)``."""
         x = self.token_embd(batch.tokens)
         for layer, block in enumerate(self.blk):
@@ -85,7 +85,7 @@ class Qwen2(Architecture):
             x = x + block.ffn_down(nn.silu_mul(block.ffn_gate(hidden), block.ffn_up(hidden)))
         return self.output(self.output_norm(batch.select(x)))
 
-    def _attend(self, layer: int, block: Block, x: Tensor, batch: Batch, cache: CausalCache) -> Tensor:
+    def _attend(self, layer: int, block: Block, x: Tensor, batch: Batch, cache: Cache) -> Tensor:
         c = self.config
         q = c.rotation(block.attn_q(x).split_heads(c.heads, c.head_dim), batch.positions)
         k = c.rotation(block.attn_k(x).split_heads(c.kv_heads, c.head_dim), batch.positions)
