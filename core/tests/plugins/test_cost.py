@@ -43,6 +43,11 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert ("ollamax.plugins.loader" in modules) == (arguments == ["--help"])
 
 
+def test_list_plugins_does_without_numpy() -> None:
+    code = COMMAND + "sys.exit('numpy' in sys.modules or status)"
+    subprocess.run([sys.executable, "-c", code, "list-plugins", "--json"], check=True, stdout=subprocess.DEVNULL)
+
+
 def test_every_plugin_module_of_the_checkout_is_light() -> None:
     code = (
         "import sys, json; from ollamax.plugins import get_manager; from ollamax import config;"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, TypeVar, overload
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ollamax.errors import GGUFError
-from ollamax.gguf.tensor_table import shown
+from ollamax.gguf.quote import shown
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Default = TypeVar("Default")
 
@@ -64,6 +65,8 @@ class Metadata:
         """A truth value."""
         if self._absent(key, default, "a bool"):
             return default
+        import numpy as np
+
         value = self.values[key]
         if not isinstance(value, bool | np.bool):
             raise self._mismatch(key, "a bool")
@@ -153,6 +156,8 @@ class Metadata:
     def integers(self, key: str, default: Default, *, length: int | None = ...) -> npt.NDArray[np.int64] | Default: ...
     def integers(self, key: str, default: object = _REQUIRED, *, length: int | None = None) -> object:
         """An array of integers as int64; of ``length`` elements if that is given."""
+        import numpy as np
+
         if self._absent(key, default, "an array of integers"):
             return default
         array = self._array(key, "an array of integers", length)
@@ -166,6 +171,8 @@ class Metadata:
     def numbers(self, key: str, default: Default, *, length: int | None = ...) -> npt.NDArray[np.float32] | Default: ...
     def numbers(self, key: str, default: object = _REQUIRED, *, length: int | None = None) -> object:
         """An array of finite numbers as float32; of ``length`` elements if that is given."""
+        import numpy as np
+
         if self._absent(key, default, "an array of numbers"):
             return default
         array = self._array(key, "an array of numbers", length)
@@ -186,6 +193,8 @@ class Metadata:
         return True
 
     def _array(self, key: str, expected: str, length: int | None) -> npt.NDArray[Any]:
+        import numpy as np
+
         value = self.values[key]
         if isinstance(value, list) and value and all(isinstance(item, bool) for item in value):
             value = np.array(value)
@@ -204,6 +213,8 @@ class Metadata:
             raise self._error(key, f"{value} is too large; at most {maximum} was expected")
 
     def _mismatch(self, key: str, expected: str) -> GGUFError:
+        import numpy as np
+
         value = self.values[key]
         if isinstance(value, np.ndarray):
             found = f"an array of {value.dtype}"

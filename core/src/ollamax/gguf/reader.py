@@ -17,8 +17,9 @@ import numpy.typing as npt
 from ollamax.errors import GGUFError
 from ollamax.gguf.alignment import ALIGNMENT_KEY, alignment_of
 from ollamax.gguf.cursor import Cursor
+from ollamax.gguf.quote import shown
 from ollamax.gguf.signature import MAGIC, describe
-from ollamax.gguf.tensor_table import SMALLEST_TENSOR, read_name, read_tensor_table, shown
+from ollamax.gguf.tensor_table import SMALLEST_TENSOR, read_name, read_tensor_table
 from ollamax.types import TensorInfo
 
 VERSIONS = (2, 3)

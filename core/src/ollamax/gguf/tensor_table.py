@@ -6,6 +6,7 @@ from math import prod
 
 from ollamax.errors import GGUFError
 from ollamax.gguf.cursor import Cursor
+from ollamax.gguf.quote import shown
 from ollamax.types import DType, TensorInfo
 
 MAX_DIMENSIONS = 4
@@ -15,11 +16,6 @@ SMALLEST_TENSOR = 8 + 1 + 4 + 8 + 4 + 8
 MAX_NAME_BYTES = 65535
 # Far more elements than any file holds, and few enough that no 64-bit size computed from a shape overflows.
 _MAX_ELEMENTS = 1 << 56
-
-
-def shown(name: str) -> str:
-    """``name`` quoted for a message: on one line, and cut if it is absurdly long."""
-    return repr(name) if len(name) <= 100 else f"{name[:100]!r}..."
 
 
 def read_name(cursor: Cursor, what: str, where: str) -> str:

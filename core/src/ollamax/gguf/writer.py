@@ -17,8 +17,9 @@ from ollamax.errors import GGUFError
 from ollamax.gguf.alignment import ALIGNMENT_KEY, DEFAULT_ALIGNMENT, alignment_of
 from ollamax.gguf.cursor import HEADER_LIMIT
 from ollamax.gguf.encode import encode_string, encode_value
+from ollamax.gguf.quote import shown
 from ollamax.gguf.signature import MAGIC
-from ollamax.gguf.tensor_table import MAX_DIMENSIONS, MAX_NAME_BYTES, shown
+from ollamax.gguf.tensor_table import MAX_DIMENSIONS, MAX_NAME_BYTES
 from ollamax.mapped_pages import drop_pages
 from ollamax.types import TensorInfo
 

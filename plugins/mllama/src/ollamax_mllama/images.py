@@ -5,18 +5,16 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from ollamax.errors import ImageError
 from ollamax_mllama.canvas import arrangements, choose_canvas
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from PIL.Image import Image
 
-Array = npt.NDArray[Any]
 Floats = tuple[float, float, float]
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -46,6 +44,8 @@ class ImageProcessor:
     """Makes tiles of pictures; ``size`` is the side of a tile in pixels, ``most`` the number of tiles at most."""
 
     def __init__(self, size: int, most: int, mean: Floats = MEAN, deviation: Floats = DEVIATION) -> None:
+        import numpy as np
+
         self.size, self.most = size, most
         levels = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)[:, None]
         # What each of the 256 levels of each channel becomes; in float32, step by step as transformers computes it.
@@ -57,6 +57,7 @@ class ImageProcessor:
 
     def cut(self, picture: Image) -> Tiles:
         """The tiles of an RGB picture: scaled onto a canvas, padded with black at the right and below, normalised."""
+        import numpy as np
         from PIL.Image import Resampling
 
         canvas = choose_canvas(picture.height, picture.width, self.most, self.size)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from ollamax.arch import Batch, Picture, VisionArchitecture
 from ollamax.errors import ArchitectureError, GraphError
 from ollamax.gguf import Metadata
@@ -90,6 +88,8 @@ class Mllama(VisionArchitecture):
 
     def prepare(self, data: bytes) -> Picture:
         """The tiles of a picture; cells of tiles that it does not need are padding."""
+        import numpy as np
+
         c, tiles = self.config.vision, self.images.tiles(data)
         used = np.arange(c.tiles) < tiles.count
         inputs = {
@@ -165,6 +165,8 @@ class Mllama(VisionArchitecture):
 
     def _logits(self, batch: Batch, x: Tensor) -> Tensor:
         """Tokens that the model only reads, such as that of a picture, have no row in the output: they get -inf."""
+        import numpy as np
+
         logits = self.output(self.output_norm(batch.select(x)))
         written = logits.shape[-1]
         if not isinstance(written, int) or written >= batch.vocabulary:

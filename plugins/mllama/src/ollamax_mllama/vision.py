@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ollamax.errors import ArchitectureError
 from ollamax.gguf import Metadata
 from ollamax.ml import Kind, Op, Tensor, nn
@@ -192,6 +190,8 @@ class VisionEncoder(nn.Module):
 
     def _mask(self, used: Tensor, padding: int) -> Tensor:
         """Padding does not see padding; everything else sees everything, as in transformers."""
+        import numpy as np
+
         c = self._config
         real = const(np.arange(c.patches + padding) < c.patches)
         meant = apply(Op.AND, used.reshape(c.tiles, 1), real).reshape(1, c.tiles * (c.patches + padding))

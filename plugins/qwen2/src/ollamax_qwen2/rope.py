@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from ollamax.errors import ArchitectureError
 from ollamax.gguf import Metadata
 from ollamax.ml import Tensor, nn
 from ollamax.ml.tensor import const
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _SCALING = "qwen2.rope.scaling."
 _REFUSED = ("alpha", "yarn_ext_factor", "yarn_log_multiplier")  # llama.cpp's settings that Qwen2 does not have
@@ -73,6 +75,8 @@ def _yarn_factors(metadata: Metadata, rope: nn.Rope, factor: float) -> npt.NDArr
     Fast and slow are those that turn more than ``beta_fast`` and less than ``beta_slow`` times within the original
     context; between lies a ramp (section 3.2 of the paper, with the bounds rounded as its authors' code does).
     """
+    import numpy as np
+
     original = metadata.integer(
         _SCALING + "original_context_length", metadata.integer("qwen2.context_length", minimum=1), minimum=1
     )
