@@ -14,6 +14,7 @@ from ollamax.tokenizer.byte_piece import BYTE_PIECES
 from ollamax.tokenizer.chat_template_files import chat_templates
 from ollamax.tokenizer.merge_scores import merge_scores
 from ollamax.tokenizer.sentencepiece_model import SPACE, Piece, parse_model
+from ollamax.tokenizer.space_rule import SpaceRule, space_rule
 from ollamax.tokenizer.special_ids import SpecialIds
 from ollamax.tokenizer.token_table import TokenTable
 from ollamax.tokenizer.tokenizer_json import TokenizerJson
@@ -100,24 +101,19 @@ def _sentencepiece(
             model = parse_model(read_bytes(path))
         except ValueError as error:
             raise CheckpointError(path, str(error)) from error
-        pieces, prefix = dict(enumerate(model.pieces)), model.add_dummy_prefix
+        pieces, rule = dict(enumerate(model.pieces)), SpaceRule(model.add_dummy_prefix, config.get("legacy") is True)
     elif described:
         path = described.path
-        pieces, prefix = _converted_pieces(described, added), _space_prefix(described)[0]
+        pieces, rule = _converted_pieces(described, added), space_rule(described)
     else:
         raise CheckpointError(directory, "no tokenizer; looked for tokenizer.json and tokenizer.model")
     table = TokenTable(path)
     for token, piece in pieces.items():
         plain = piece.type is TokenType.USER_DEFINED
         table.add(token, piece.text.replace(SPACE, " ") if plain else piece.text, piece.type, piece.score)
-    legacy = config.get("legacy") is True
-    again = _space_prefix(described)[1] if described else legacy
-    return table, {
-        "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.pre": "default",
-        "tokenizer.ggml.add_space_prefix": prefix,
-        "ollamax.tokenizer.space_after_special": again,
-    }
+    if described:  # what transformers and the tokenizers library read where both files are there
+        rule = space_rule(described)
+    return table, {"tokenizer.ggml.model": "llama", "tokenizer.ggml.pre": "default", **rule.metadata()}
 
 
 def _converted_pieces(described: TokenizerJson, added: set[str]) -> dict[int, Piece]:
@@ -145,22 +141,6 @@ def _converted_pieces(described: TokenizerJson, added: set[str]) -> dict[int, Pi
         typed(path, token, int, "model.vocab"): Piece(text, scores.get(text, 0.0), kinds.get(text, TokenType.NORMAL))
         for text, token in vocab.items()
     }
-
-
-def _space_prefix(described: TokenizerJson) -> tuple[bool, bool]:
-    """Whether a space goes before the text, and before text after a special token."""
-    replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
-    prepend = {"type": "Prepend", "prepend": SPACE}
-    match described.normalizers, described.pre_tokenizers:
-        case [first, second], [] if first == prepend and second == replace:
-            return True, True
-        case [first], [] if first == replace:
-            return False, False
-        case [], [{"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": False}]:
-            if scheme in ("always", "first", "never"):
-                return scheme != "never", scheme == "always"
-    steps = [*described.normalizers, *described.pre_tokenizers]
-    raise CheckpointError(described.path, f"{steps!a:.200} is not supported", where="normalizer or pre_tokenizer")
 
 
 def _type(table: TokenTable, added: AddedToken, special: bool) -> TokenType:

@@ -26,9 +26,10 @@ class SPM(PieceTokenizer):
 
     If ``tokenizer.ggml.add_space_prefix`` holds (the default), ``encode`` puts a space before the text, and before
     the text after each special token, as llama.cpp does. Checkpoints that want only the first of these have our key
-    ``ollamax.tokenizer.space_after_special`` false. Decoding takes such spaces away, so that text survives the round
-    trip, but for a ``▁`` (U+2581) in the text, which comes back as a space, and, with that key, for a space after a
-    bos that is written in the text.
+    ``ollamax.tokenizer.space_after_special`` false, and those that want none before text that begins with a space
+    ``ollamax.tokenizer.space_before_space`` false. Decoding takes such spaces away, so that text survives the round
+    trip, but for a ``▁`` (U+2581) in the text, which comes back as a space, and for a space that nobody can tell from
+    an added one: with the first key one after a bos that is written in the text, with the second the text's first.
     Text is not normalised. The encoder is built at the first ``encode``.
     """
 
@@ -46,12 +47,15 @@ class SPM(PieceTokenizer):
         self._scores = values.numbers("tokenizer.ggml.scores", length=len(vocabulary)).tolist()
         self._space = values.flag("tokenizer.ggml.add_space_prefix", True)
         self._space_again = values.flag("ollamax.tokenizer.space_after_special", True)
+        self._space_before_space = values.flag("ollamax.tokenizer.space_before_space", True)
         if values.flag("tokenizer.ggml.remove_extra_whitespaces", False):
             raise TokenizerError("tokenizer.ggml.remove_extra_whitespaces is true, which is not supported")
 
     def encode_plain(self, text: str, start: bool) -> list[int]:
         """Ids of ``text``, with a space before it where this vocabulary wants one."""
         space = self._space and (start or self._space_again)
+        if text.startswith((" ", SPACE)):
+            space = space and self._space_before_space
         ids: list[int] = self._encoder.encode(f" {text}" if space else text)
         if max(ids, default=0) >= self.n_vocab:
             raise TokenizerError(
