@@ -1,30 +1,22 @@
-import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizer_directory import CORPUS, change, loaded, spoil
+from tokenizers import Tokenizer
 
 from ollamax.errors import CheckpointError
-from ollamax.gguf import open_gguf, write_gguf
 from ollamax.tokenizer import build_tokenizer
 from ollamax.tokenizer.base import PreTokenizer
 from ollamax.tokenizer.huggingface import tokenizer_metadata
 from ollamax.tokenizer.plugin import ollamax_tokenizers
-from ollamax.tokenizer.pretokenizers import GPT2, PRE_TOKENIZERS, GPT4o, Llama3, Qwen2, StarCoder
+from ollamax.tokenizer.pretokenizers import PRE_TOKENIZERS, Llama3, Qwen2
 
 transformers = pytest.importorskip("transformers")
 
-CORPUS = [
-    "The quick brown fox jumps over the lazy dog, and the fox's den isn't far: 12345 steps.",
-    "She said: I'll go, you'll stay; we've 100 apples and 2,000 pears!\n\n    def f(x):\n        return x + 1\n",
-    "Der Bär läuft über die Brücke. Él comió piñas. Наша кошка спит. 我们想要苹果。",
-    "aaaa bbbb abab ababab aaaaaa      spaces        and\ttabs\r\n",
-] * 8
 TEXTS = st.lists(
     st.one_of(
         st.text(max_size=6),
@@ -35,103 +27,6 @@ TEXTS = st.lists(
     ),
     max_size=14,
 ).map("".join)
-
-
-def byte_level(directory: Path, found: type[PreTokenizer], normalizer: object = None, **options) -> Path:
-    """Train a byte-level BPE tokenizer and save it as transformers does."""
-    tokenizer = Tokenizer(models.BPE(ignore_merges=found.ignore_merges))
-    splits = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in found.patterns]
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.normalizer = normalizer
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=600, initial_alphabet=alphabet, special_tokens=["<|begin|>", "<|end|>"], show_progress=False
-    )
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    tokenizer.add_tokens([AddedToken("<tool>", normalized=False)])
-    tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, rstrip=True)])
-    if found.add_bos:
-        begin = ("<|begin|>", tokenizer.token_to_id("<|begin|>"))
-        tokenizer.post_processor = processors.TemplateProcessing(single="<|begin|> $A", special_tokens=[begin])
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<|begin|>", eos_token="<|end|>", **options
-    )
-    fast.save_pretrained(directory)
-    return directory
-
-
-@pytest.fixture(scope="session")
-def byte_levels(tmp_path_factory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("byte-level")
-    nfc = normalizers.NFC()
-    return {
-        "llama-bpe": byte_level(root / "llama3", Llama3),
-        "qwen2": byte_level(root / "qwen2", Qwen2, nfc),
-        "gpt-2": byte_level(root / "gpt2", GPT2),
-        "starcoder": byte_level(root / "starcoder", StarCoder),
-        "gpt-4o": byte_level(root / "gpt4o", GPT4o),
-    }
-
-
-@pytest.fixture(scope="session")
-def sentencepiece_model(tmp_path_factory) -> Path:
-    import sentencepiece
-
-    root = tmp_path_factory.mktemp("sentencepiece")
-    text = root / "corpus.txt"
-    text.write_text("\n".join(line for entry in CORPUS for line in entry.splitlines() if line))
-    sentencepiece.SentencePieceTrainer.Train(
-        input=str(text),
-        model_prefix=str(root / "tokenizer"),
-        model_type="bpe",
-        vocab_size=480,
-        character_coverage=1.0,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        split_digits=True,
-        allow_whitespace_only_pieces=True,
-        minloglevel=2,
-    )
-    return root / "tokenizer.model"
-
-
-def spm_directory(model: Path, directory: Path, **config) -> Path:
-    directory.mkdir()
-    shutil.copy(model, directory / "tokenizer.model")
-    config = {
-        "tokenizer_class": "LlamaTokenizer",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "unk_token": "<unk>",
-    } | config
-    (directory / "tokenizer_config.json").write_text(json.dumps(config))
-    (directory / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    return directory
-
-
-@pytest.fixture(scope="session")
-def spm_directories(tmp_path_factory, sentencepiece_model) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("spm")
-    first = spm_directory(sentencepiece_model, root / "first", add_bos_token=True, legacy=False)
-    always = spm_directory(sentencepiece_model, root / "always", add_bos_token=True, legacy=True)
-    # transformers saves only tokenizer.json: SentencePiece's vocabulary with merges in place of scores.
-    converted = root / "converted"
-    transformers.AutoTokenizer.from_pretrained(first).save_pretrained(converted)
-    assert not (converted / "tokenizer.model").exists()
-    return {"first": first, "always": always, "converted": converted}
-
-
-def loaded(directory: Path, through: Path | None = None):
-    metadata = tokenizer_metadata(directory, PRE_TOKENIZERS)
-    if through is not None:
-        write_gguf(through, {"general.architecture": "none", **metadata}, [], dict[str, Any]().__getitem__)
-        with open_gguf(through) as file:
-            metadata = dict(file.metadata)
-    return build_tokenizer(metadata, ollamax_tokenizers())
 
 
 @pytest.mark.parametrize("name", ["llama-bpe", "qwen2", "gpt-2", "starcoder", "gpt-4o"])
@@ -238,11 +133,6 @@ def directory(byte_levels, tmp_path) -> Path:
     return shutil.copytree(byte_levels["llama-bpe"], tmp_path / "model")
 
 
-def change(path: Path, **values) -> None:
-    content = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps(content | values))
-
-
 def test_a_vocabulary_is_padded_to_the_rows_of_the_model(directory):
     plain = tokenizer_metadata(directory, PRE_TOKENIZERS)
     count = len(plain["tokenizer.ggml.tokens"])
@@ -324,14 +214,6 @@ def test_an_unknown_pre_tokenizer_is_named_with_its_patterns(directory):
         ignore_merges = True
 
     assert tokenizer_metadata(directory, [Qwen2, Other])["tokenizer.ggml.pre"] == "other"
-
-
-def spoil(directory: Path, edit) -> Path:
-    path = directory / "tokenizer.json"
-    content = json.loads(path.read_text())
-    edit(content)
-    path.write_text(json.dumps(content))
-    return directory
 
 
 @pytest.mark.parametrize(

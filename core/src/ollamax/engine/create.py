@@ -80,6 +80,7 @@ def check_result(modelfile: Modelfile, source: TensorSource, path: Path, registr
     from ollamax.engine.context import context_length
     from ollamax.gguf import Metadata
     from ollamax.template import choose_template
+    from ollamax.tokenizer.id_check import check_ids
     from ollamax.tokenizer.registry import build_tokenizer
 
     options = Options().merge(parameters(modelfile.parameters))
@@ -87,8 +88,11 @@ def check_result(modelfile: Modelfile, source: TensorSource, path: Path, registr
     architecture = registry.architecture(config.string("general.architecture"))
     bind(architecture(config), source.tensors, str(path))
     context_length(config, options)
+    tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
     # Only text makes a tokenizer put its merges together.
-    build_tokenizer(source.metadata, registry.tokenizers).encode("a")
+    tokenizer.encode("a")
+    if path.is_dir():
+        check_ids(path, source.metadata, tokenizer)
     choose_template(modelfile.template, source.metadata)
 
 

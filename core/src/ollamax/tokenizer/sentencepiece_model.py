@@ -75,6 +75,14 @@ def parse_model(data: bytes) -> SentencePieceModel:
     return model
 
 
+def without_prefix(data: bytes) -> bytes:
+    """The serialised model ``data``, putting no space before the text.
+
+    Of a message that is there twice, protobuf merges the fields, and the last value of each counts.
+    """
+    return data + protobuf.message(_NORMALIZER, protobuf.number(_DUMMY_PREFIX, 0))
+
+
 def _encode_piece(piece: Piece) -> bytes:
     text = protobuf.message(_TEXT, piece.text.encode())
     return text + protobuf.float32(_SCORE, piece.score) + protobuf.number(_TYPE, piece.type)

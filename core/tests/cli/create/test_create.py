@@ -13,6 +13,7 @@ from ollamax.engine import create as create_module
 from ollamax.ml.dtype import quantize
 from ollamax.plugins import BundledModel
 from ollamax.store.blobs import HashingSink
+from ollamax.tokenizer.bpe import BPE
 from ollamax.types import DType, Message
 
 
@@ -206,6 +207,26 @@ def test_files_that_are_cut_short(work, checkpoint, settled, capsys, name, lengt
     data = (checkpoint / name).read_bytes()
     (checkpoint / name).write_bytes(data[: min(length, len(data) - 1)])
     fails(capsys, 1, name, run(work, "FROM hf"))
+    settled()
+
+
+class Backwards(BPE):
+    """A package's tokenizer that takes over byte-level vocabularies, and gets them wrong."""
+
+    def encode_plain(self, text, start):
+        return super().encode_plain(text, start)[::-1]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
+def test_a_tokenizer_that_gives_other_ids(work, checkpoint, settled, registry, capsys, monkeypatch, arguments):
+    monkeypatch.setattr("ollamax.engine.dry_run.get_registry", lambda: registry)
+    registry.tokenizers.insert(0, Backwards)
+    assert run(work, "FROM hf", *arguments) == 1
+    problem = "hf/tokenizer.json, ids: the text 'Hello, world! The quick brown fox jum...' becomes other ids after"
+    first, *further = capsys.readouterr().err.splitlines()
+    assert problem in first
+    assert "conversion: 13 ('.') at position 0, not 39 ('H')" in first
+    assert len(further) == len(arguments)
     settled()
 
 
