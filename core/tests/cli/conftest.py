@@ -55,7 +55,7 @@ def fake(monkeypatch):
 
     loader = types.SimpleNamespace(models=[], replies=["Once upon a time."] * 5, requests=[], fail=None)
 
-    def load(name, *, backend="auto", template=None, progress=None, **load_options):
+    def load(name, *, backend="auto", template=None, progress=None, warn=None, **load_options):
         if loader.fail and load_options.get("num_ctx") == 7:
             raise loader.fail
         loader.requests.append((name, backend, template))

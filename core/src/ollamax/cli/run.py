@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import ollamax
+from ollamax.cli.console import print_warning
 from ollamax.cli.line_editor import Terminal
 from ollamax.cli.option_flags import given_options, option_flags
 from ollamax.cli.printer import Printer
@@ -71,7 +72,9 @@ def run(
 
     def open_model(load_options: Mapping[str, Any]) -> Model:
         with progress(f"loading {model}") as shown:
-            return ollamax.load(model, backend=backend, template=template, progress=shown.reach, **load_options)
+            return ollamax.load(
+                model, backend=backend, template=template, progress=shown.reach, warn=print_warning, **load_options
+            )
 
     settings = Settings(verbose=verbose, wrap=not nowordwrap)
     with Session(open_model, load_options, options, system) as session:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -15,6 +16,7 @@ from ollamax.arch import Architecture, VisionArchitecture
 from ollamax.arch.binding import bind
 from ollamax.arch.trace import trace
 from ollamax.backend import Backend, BackendOptions, Weight
+from ollamax.convert.nan_watch import NaNWatch
 from ollamax.engine.context import context_length
 from ollamax.engine.model import Model, Parts
 from ollamax.engine.options import Options, parameters
@@ -44,6 +46,7 @@ def load(
     parallel: int = 1,
     cache_type: str | None = None,
     progress: Progress | None = None,
+    warn: Callable[[str], object] | None = None,
     **options: Any,
 ) -> Model:
     """Load a model: a name in the store or of a bundled model, a .gguf file, or a Hugging Face directory.
@@ -52,25 +55,26 @@ def load(
     own. ``parallel`` is the number of sequences that the cache holds, ``cache_type`` how it stores them (f32, f16,
     q8_0; by default what ``OLLAMAX_KV_CACHE_TYPE`` says, or f32). ``options`` are those of Modelfiles, such as
     ``num_ctx`` (or its alias ``context_length``); they become the defaults of every generation. ``progress`` is
-    called with the bytes done and the bytes in all. Raises an OllamaxError that says what is wrong.
+    called with the bytes done and the bytes in all. ``warn`` is called with a sentence on each tensor of a Hugging Face
+    directory that holds NaN; without it that is a RuntimeWarning. Raises an OllamaxError that says what is wrong.
     """
-    began = time.perf_counter()
-    registry = get_registry()
+    began, registry = time.perf_counter(), get_registry()
     found = resolve(str(name))
     chosen = Options().merge(parameters(found.modelfile.parameters)).merge(options)
-    if parallel < 1:
-        raise OptionError(f"parallel is {parallel}, expected at least 1")
+    _check_parallel(parallel)
     modelfile = found.modelfile if template is None else replace(found.modelfile, template=template)
     engine_class = registry.backend(backend)
     with ExitStack() as cleanup:
-        source = open_source(found.path, registry)
-        cleanup.callback(source.close)
+        source = cleanup.enter_context(closing(open_source(found.path, registry)))
         tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
         prompts = choose_template(modelfile.template, source.metadata)
-        engine = engine_class(BackendOptions(chosen.num_thread or None, _cache_type(cache_type)))
-        cleanup.callback(engine.close)
-        architecture, runner = _runner(found.path, source, tokenizer, registry, engine, chosen, parallel, progress)
-        pictures = _picture_reader(architecture, tokenizer, chosen)
+        backend_options = BackendOptions(chosen.num_thread or None, _cache_type(cache_type))
+        engine = cleanup.enter_context(closing(engine_class(backend_options)))
+        told: list[str] = []
+        weights = NaNWatch(source, warn or told.append) if found.path.is_dir() else source
+        runner, pictures = _runner(found.path, weights, tokenizer, registry, engine, chosen, parallel, progress)
+        for text in told:
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
         cleanup.pop_all()
     seconds = time.perf_counter() - began
     return Model(Parts(found.name, source, modelfile, tokenizer, prompts, engine, runner, pictures, chosen, seconds))
@@ -84,6 +88,11 @@ def load_tokenizer(path: str | PathLike[str]) -> Tokenizer:
         return build_tokenizer(source.metadata, registry.tokenizers)
     finally:
         source.close()
+
+
+def _check_parallel(parallel: int) -> None:
+    if parallel < 1:
+        raise OptionError(f"parallel is {parallel}, expected at least 1")
 
 
 def _cache_type(name: str | None) -> DType:
@@ -103,7 +112,7 @@ def _runner(
     options: Options,
     parallel: int,
     progress: Progress | None,
-) -> tuple[Architecture, Runner]:
+) -> tuple[Runner, PictureReader | None]:
     """Bind, trace, load the weights and compile: whatever can be wrong with a file is found before weights load."""
     metadata = Metadata(source.metadata, path)
     model = registry.architecture(metadata.string("general.architecture"))(metadata)
@@ -119,7 +128,7 @@ def _runner(
         for name, info in source.tensors.items()
     }
     engine.load(weights, None if progress is None else lambda done: progress(done, total))
-    return model, Runner(engine, traced)
+    return Runner(engine, traced), _picture_reader(model, tokenizer, options)
 
 
 def _picture_reader(model: Architecture, tokenizer: Tokenizer, options: Options) -> PictureReader | None:
