@@ -8,12 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ollamax.engine.model_check import ModelCheck
 from ollamax.engine.options import Options, parameters, parse
 from ollamax.engine.origin import Origin, find_origin, inherit
 from ollamax.engine.source import open_source
 from ollamax.errors import ModelfileError
 from ollamax.modelfile import Modelfile
-from ollamax.plugins import Registry, get_registry
+from ollamax.plugins import get_registry
 from ollamax.store import Layer, MediaType, ModelName, Store, Transaction
 from ollamax.types import TensorSource
 
@@ -53,7 +54,7 @@ def create(
     origin = find_origin(from_, base_dir, store, registry)
     with closing(open_source(origin.path, registry)) as source:
         result = inherit(modelfile, origin.modelfile)
-        check_result(result, source, origin.path, registry)
+        ModelCheck(result, source.metadata, source.tensors, origin.path, registry).run()
         with store.transaction() as transaction:
             model = _add_model(transaction, origin, source, kind, registry.writers(), progress, requantize, warn)
             layers = [model, *_setting_layers(transaction, result)]
@@ -72,28 +73,6 @@ def check_own(modelfile: Modelfile) -> str:
 
         choose_template(modelfile.template, {})
     return modelfile.from_
-
-
-def check_result(modelfile: Modelfile, source: TensorSource, path: Path, registry: Registry) -> None:
-    """Whether the model will load: options, template, architecture, tensors and tokenizer."""
-    from ollamax.arch.binding import bind
-    from ollamax.engine.context import context_length
-    from ollamax.gguf import Metadata
-    from ollamax.template import choose_template
-    from ollamax.tokenizer.id_check import check_ids
-    from ollamax.tokenizer.registry import build_tokenizer
-
-    options = Options().merge(parameters(modelfile.parameters))
-    config = Metadata(source.metadata, path)
-    architecture = registry.architecture(config.string("general.architecture"))
-    bind(architecture(config), source.tensors, str(path))
-    context_length(config, options)
-    tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
-    # Only text makes a tokenizer put its merges together.
-    tokenizer.encode("a")
-    if path.is_dir():
-        check_ids(path, source.metadata, tokenizer)
-    choose_template(modelfile.template, source.metadata)
 
 
 def _add_model(

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ollamax.convert.mapping import MappedTensor, Status
-from ollamax.engine.create import check_own, check_result
+from ollamax.engine.create import check_own
+from ollamax.engine.model_check import ModelCheck
 from ollamax.engine.origin import Origin, find_origin, inherit
 from ollamax.engine.source import open_converter, open_source
 from ollamax.errors import OllamaxError
@@ -118,7 +119,8 @@ def _examine(
     try:
         with closing(open_source(origin.path, registry)) as source:
             infos.update(source.tensors)
-            check_result(inherit(modelfile, origin.modelfile), source, origin.path, registry)
+            result = inherit(modelfile, origin.modelfile)
+            ModelCheck(result, source.metadata, source.tensors, origin.path, registry).run()
             if kind is not None:
                 Quantized(source, kind, registry.writers(), requantize=requantize)
     except OllamaxError as error:
