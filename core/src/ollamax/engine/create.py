@@ -49,7 +49,7 @@ def create(
 
     full_name = ModelName.parse(name)
     kind = None if quantize is None else parse_file_type(quantize)
-    from_ = check_own(modelfile)
+    from_ = _check_own(modelfile)
     store, registry = store or Store(), get_registry()
     origin = find_origin(from_, base_dir, store, registry)
     with closing(open_source(origin.path, registry)) as source:
@@ -63,16 +63,22 @@ def create(
     return full_name
 
 
-def check_own(modelfile: Modelfile) -> str:
-    """Its FROM, once it is sure that nothing is wrong with the Modelfile itself; before gigabytes are looked at."""
+def named_origin(modelfile: Modelfile) -> str:
+    """What FROM says; raises ModelfileError where there is none."""
     if modelfile.from_ is None:
         raise ModelfileError("the Modelfile has no FROM; name a model, a .gguf file or a Hugging Face directory")
+    return modelfile.from_
+
+
+def _check_own(modelfile: Modelfile) -> str:
+    """Its FROM, once it is sure that nothing is wrong with the Modelfile itself; before gigabytes are looked at."""
+    from_ = named_origin(modelfile)
     Options().merge(parameters(modelfile.parameters))
     if modelfile.template is not None:
         from ollamax.template import choose_template
 
         choose_template(modelfile.template, {})
-    return modelfile.from_
+    return from_
 
 
 def _add_model(

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ollamax.convert.mapping import MappedTensor, Status
-from ollamax.engine.create import check_own
-from ollamax.engine.model_check import ModelCheck
-from ollamax.engine.origin import Origin, find_origin, inherit
-from ollamax.engine.source import open_converter, open_source
+from ollamax.engine.create import named_origin
+from ollamax.engine.draft import open_draft
+from ollamax.engine.origin import find_origin
+from ollamax.engine.source import open_source
 from ollamax.errors import OllamaxError
 from ollamax.modelfile import Modelfile
 from ollamax.plugins import Registry, get_registry
@@ -67,24 +67,24 @@ def dry_run(
 ) -> Plan:
     """What ``create`` with the same arguments would do.
 
-    Tensors that cannot be converted are in the plan, as is what is wrong with the model as a whole. Raises an
-    OllamaxError where there is nothing to plan for: no such model, a checkpoint that cannot be opened, a config.json
-    that the converter refuses.
+    Tensors that cannot be converted are in the plan, as is all that is wrong with options, binding, tokenizer and
+    template. Raises an OllamaxError where there is nothing to plan for: no such model, a checkpoint that cannot be
+    opened, a config.json that the converter refuses.
     """
     from ollamax.convert.file_type import parse_file_type
     from ollamax.convert.mix import choose_types
 
     full_name, registry = ModelName.parse(name), get_registry()
     kind = None if quantize is None else parse_file_type(quantize)
-    origin = find_origin(check_own(modelfile), base_dir, store or Store(), registry)
-    rows, metadata = _rows(origin, registry)
-    problems = [row.problem for row in rows if row.status.fails]
-    infos = {row.info.name: row.info for row in rows if row.info}
+    origin = find_origin(named_origin(modelfile), base_dir, store or Store(), registry)
+    with open_draft(origin.path, registry) as draft:
+        draft.examine(modelfile, origin, registry)
+        rows, problems = draft.rows, draft.problems
+        targets: Mapping[str, TensorInfo] = draft.infos
+        if kind is not None:
+            targets = choose_types(kind, targets, draft.metadata, registry.writers().dtypes)
     if not problems:
-        infos, problems = _examine(origin, modelfile, kind, registry, requantize)
-    targets = infos
-    if kind is not None:
-        targets = choose_types(kind, infos, metadata, registry.writers().dtypes)
+        problems = _last_problem(origin.path, kind, registry, requantize)
     planned = [_planned(row, targets) for row in rows]
     mapped = {row.info.name for row in rows if row.info}
     added = [info for name, info in targets.items() if name not in mapped]
@@ -92,40 +92,17 @@ def dry_run(
     return Plan(full_name, planned, problems)
 
 
-def _rows(origin: Origin, registry: Registry) -> tuple[list[MappedTensor], Mapping[str, Any]]:
-    """The tensors of a checkpoint by its converter's rules, and hyper-parameters; those of a file become themselves."""
-    from ollamax.convert.mapping import map_tensors
-
-    if origin.path.is_dir():
-        checkpoint, converter = open_converter(origin.path, registry)
-        with closing(checkpoint):
-            metadata = {"general.architecture": converter.architecture, **converter.hyper_parameters()}
-            return map_tensors(checkpoint.tensors, converter), metadata
-    with closing(open_source(origin.path, registry)) as source:
-        rows = [
-            MappedTensor(Status.MAPPED, info.name, info.dtype.name, info.shape, info)
-            for info in source.tensors.values()
-        ]
-        return rows, dict(source.metadata)
-
-
-def _examine(
-    origin: Origin, modelfile: Modelfile, kind: FileType | None, registry: Registry, requantize: bool
-) -> tuple[dict[str, TensorInfo], list[str]]:
-    """All tensors before quantisation, and what is wrong with the model as a whole."""
+def _last_problem(path: Path, kind: FileType | None, registry: Registry, requantize: bool) -> list[str]:
+    """What keeps the model from being opened as a whole, or its weights from being stored as ``kind``; or nothing."""
     from ollamax.convert.quantize import Quantized
 
-    infos: dict[str, TensorInfo] = {}
     try:
-        with closing(open_source(origin.path, registry)) as source:
-            infos.update(source.tensors)
-            result = inherit(modelfile, origin.modelfile)
-            ModelCheck(result, source.metadata, source.tensors, origin.path, registry).run()
+        with closing(open_source(path, registry)) as source:
             if kind is not None:
                 Quantized(source, kind, registry.writers(), requantize=requantize)
     except OllamaxError as error:
-        return infos, [str(error)]
-    return infos, []
+        return [str(error)]
+    return []
 
 
 def _planned(row: MappedTensor, targets: Mapping[str, TensorInfo]) -> PlannedTensor:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ollamax.engine.options import Options, parameters
 from ollamax.errors import OllamaxError
 from ollamax.modelfile import Modelfile
 from ollamax.plugins import Registry
 from ollamax.types import TensorInfo
+
+if TYPE_CHECKING:
+    from ollamax.arch import Architecture
+    from ollamax.gguf import Metadata
 
 Step = Callable[[], object]
 
@@ -39,23 +43,21 @@ class ModelCheck:
 
     def options(self) -> Options:
         """Names and values of the options."""
-        return Options().merge(parameters(self._modelfile.parameters))
+        return read_options(self._modelfile.parameters)
 
     def binding(self) -> None:
         """Whether the architecture is installed and its parameters are the tensors."""
         from ollamax.arch.binding import bind
-        from ollamax.gguf import Metadata
 
-        config = Metadata(self._metadata, self._path)
-        architecture = self._registry.architecture(config.string("general.architecture"))
+        config, architecture = self._architecture()
         bind(architecture(config), self._tensors, str(self._path))
 
     def context(self) -> None:
         """Whether the model was trained for as much context as the options ask for."""
         from ollamax.engine.context import context_length
-        from ollamax.gguf import Metadata
 
-        context_length(Metadata(self._metadata, self._path), self.options())
+        config, _ = self._architecture()
+        context_length(config, self.options())
 
     def tokenizer(self) -> None:
         """Whether the tokenizer can be built, and gives the ids of the checkpoint that it was made of."""
@@ -81,6 +83,17 @@ class ModelCheck:
 
         template = choose_template(self._modelfile.template, self._metadata)
         try_template(template, system=self._modelfile.system, before=self._modelfile.messages)
+
+    def _architecture(self) -> tuple[Metadata, type[Architecture]]:
+        from ollamax.gguf import Metadata
+
+        config = Metadata(self._metadata, self._path)
+        return config, self._registry.architecture(config.string("general.architecture"))
+
+
+def read_options(lines: Mapping[str, Sequence[str]]) -> Options:
+    """The options that a Modelfile's PARAMETER lines give; raises OptionError."""
+    return Options().merge(parameters(lines))
 
 
 def find_problems(steps: Iterable[Step]) -> list[str]:

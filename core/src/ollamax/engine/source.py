@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ollamax.errors import GGUFError, ModelNotFoundError
 from ollamax.plugins import Registry
@@ -42,16 +42,21 @@ def open_source(path: Path, registry: Registry) -> TensorSource:
 def open_checkpoint(directory: Path, registry: Registry) -> Conversion:
     """The Hugging Face directory as GGUF metadata and tensors; raises as ``open_source`` does."""
     from ollamax.convert.conversion import Conversion
-    from ollamax.tokenizer.huggingface import tokenizer_metadata
 
     checkpoint, converter = open_converter(directory, registry)
     try:
-        rows = converter.embedding_rows()
-        pre_tokenizers = [kind for kind in registry.tokenizers if issubclass(kind, PreTokenizer)]
-        return Conversion(checkpoint, converter, tokenizer_metadata(directory, pre_tokenizers, rows))
+        return Conversion(checkpoint, converter, read_tokenizer(directory, converter, registry))
     except BaseException:
         checkpoint.close()
         raise
+
+
+def read_tokenizer(directory: Path, converter: Converter, registry: Registry) -> dict[str, Any]:
+    """The GGUF keys of the tokenizer and the templates in ``directory``; raises CheckpointError, ConversionError."""
+    from ollamax.tokenizer.huggingface import tokenizer_metadata
+
+    pre_tokenizers = [kind for kind in registry.tokenizers if issubclass(kind, PreTokenizer)]
+    return tokenizer_metadata(directory, pre_tokenizers, converter.embedding_rows())
 
 
 def open_converter(directory: Path, registry: Registry) -> tuple[Checkpoint, Converter]:

@@ -111,6 +111,51 @@ def test_a_dry_run_finds_what_is_wrong_beside_the_tensors(work, checkpoint, stor
     assert len(errors) == 2
 
 
+TEMPLATE = "{{ raise_exception('never') }}"
+
+
+def test_a_dry_run_tells_of_everything_beside_the_tensors_too(work, checkpoint, store, strict, capsys):
+    safetensors.numpy.save_file({"norm.weight": np.ones(3, np.float32)}, checkpoint / "model.safetensors")
+    (checkpoint / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<nowhere>"}))
+    text = "FROM hf\nPARAMETER topk 3\nPARAMETER num_ctx many\nPARAMETER top_k 3\nTEMPLATE {{ .Prompt"
+    status, out, errors = dry(work, capsys, text, "--json")
+    problems = json.loads(out)["problems"]
+    assert status == 1
+    assert errors[:-1] == [f"Error: {problem}" for problem in problems]
+    parts = ["norm.weight is 3, not 64", "token_embd.weight is missing", "'<nowhere>' is not in the vocabulary"]
+    parts += ["did you mean top_k?", "option num_ctx: 'many' is not valid", "template"]
+    assert len(problems) == len(parts)
+    assert all(part in problem for part, problem in zip(parts, problems, strict=True))
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize("rows", [VOCAB, 7])
+def test_a_dry_run_looks_at_the_model_as_if_its_tensors_were_sound(
+    work, checkpoint, store, strict, capsys, monkeypatch, rows
+):
+    monkeypatch.setattr(Strict, "rename", ((r"embed\.", "token_embd."), (r"norm\.", "elsewhere.")))
+    shapes = {"token_embd.weight": (VOCAB, DIM), "elsewhere.weight": (DIM,)}
+    monkeypatch.setattr(Strict, "shapes", lambda self: shapes)
+    tensors = {"embed.weight": embedding()[:rows], "norm.weight": np.ones(DIM, np.float32)}
+    safetensors.numpy.save_file(tensors, checkpoint / "model.safetensors")
+    (checkpoint / "chat_template.jinja").write_text(TEMPLATE)
+    _, out, _ = dry(work, capsys, "FROM hf\nPARAMETER num_ctx 9", "--json")
+    *shape, binding, context, template = json.loads(out)["problems"]
+    assert len(shape) == (rows != VOCAB)
+    assert binding.endswith("hf does not fit architecture toy: missing: output_norm.weight; unused: elsewhere.weight")
+    assert "was trained for 8 tokens at most" in context
+    assert "renders no chat" in template
+
+
+def test_a_dry_run_of_a_file_tells_of_everything(work, store, strict, capsys):
+    save_gguf(work / "x.gguf", tokenizer__ggml__pre="weird", tokenizer__chat_template=TEMPLATE, tensors=())
+    _, out, _ = dry(work, capsys, "FROM ./x.gguf\nPARAMETER num_ctx 9", "--json")
+    problems = json.loads(out)["problems"]
+    parts = ["missing: token_embd.weight", "was trained for 8 tokens", "'weird', which no plugin", "renders no chat"]
+    assert len(problems) == len(parts)
+    assert all(part in problem for part, problem in zip(parts, problems, strict=True))
+
+
 def test_a_dry_run_of_nothing(work, store, strict, capsys):
     fails(capsys, 1, "there is no file", run(work, "FROM ./absent.gguf", "--dry-run"))
 
