@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollamax.engine.model_check import ModelCheck
-from ollamax.engine.options import Options, parameters, parse
+from ollamax.engine.options import parameters, parse
 from ollamax.engine.origin import Origin, find_origin, inherit
+from ollamax.engine.parameter_lines import line_errors
 from ollamax.engine.source import open_source
 from ollamax.errors import ModelfileError
 from ollamax.modelfile import Modelfile
@@ -73,7 +74,8 @@ def named_origin(modelfile: Modelfile) -> str:
 def _check_own(modelfile: Modelfile) -> str:
     """Its FROM, once it is sure that nothing is wrong with the Modelfile itself; before gigabytes are looked at."""
     from_ = named_origin(modelfile)
-    Options().merge(parameters(modelfile.parameters))
+    for error in line_errors(modelfile):
+        raise error
     if modelfile.template is not None:
         from ollamax.template import choose_template
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ollamax.convert.base import Converter
 from ollamax.convert.mapping import MappedTensor, Status, map_tensors
-from ollamax.engine.model_check import ModelCheck, Step, find_problems, read_options
+from ollamax.engine.model_check import ModelCheck, Step, find_problems
 from ollamax.engine.origin import Origin, inherit
+from ollamax.engine.parameter_lines import line_errors
 from ollamax.engine.source import open_converter, open_source, read_tokenizer
 from ollamax.errors import OllamaxError
 from ollamax.modelfile import Modelfile
@@ -43,8 +43,7 @@ class Draft:
 
     def examine(self, modelfile: Modelfile, origin: Origin, registry: Registry) -> None:
         """Add to ``problems`` whatever would keep the model from loading with these settings."""
-        lines = modelfile.parameters.items()
-        wrong = find_problems(partial(read_options, {name: values}) for name, values in lines)
+        wrong = [str(error) for error in line_errors(modelfile)]
         own = replace(modelfile, parameters={}) if wrong else modelfile
         check = ModelCheck(inherit(own, origin.modelfile), self.metadata, self.tensors, self.path, registry)
         steps: list[Step] = [check.options, check.binding, check.context]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ class ModelCheck:
 
     def options(self) -> Options:
         """Names and values of the options."""
-        return read_options(self._modelfile.parameters)
+        return Options().merge(parameters(self._modelfile.parameters))
 
     def binding(self) -> None:
         """Whether the architecture is installed and its parameters are the tensors."""
@@ -89,11 +89,6 @@ class ModelCheck:
 
         config = Metadata(self._metadata, self._path)
         return config, self._registry.architecture(config.string("general.architecture"))
-
-
-def read_options(lines: Mapping[str, Sequence[str]]) -> Options:
-    """The options that a Modelfile's PARAMETER lines give; raises OptionError."""
-    return Options().merge(parameters(lines))
 
 
 def find_problems(steps: Iterable[Step]) -> list[str]:

@@ -17,7 +17,8 @@ class Modelfile:
     ``from_`` is exactly what FROM says: a model's name, a .gguf file or a checkpoint's directory, relative to the
     Modelfile; None only in a fragment. ``parameters`` holds all values of each PARAMETER in the order given, as
     text: which names exist, what type they have and that the last value of a scalar counts is the option table's
-    to say. ``template`` is a Go template.
+    to say. ``template`` is a Go template. ``places`` says where each value of ``parameters`` was read, as in
+    ``Modelfile, line 3``; it is empty for a Modelfile that was not read from text.
     """
 
     from_: str | None = None
@@ -26,6 +27,7 @@ class Modelfile:
     system: str | None = None
     licenses: list[str] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
+    places: dict[str, list[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         """The text of the Modelfile; raises ModelfileError for a value that the grammar cannot express."""

@@ -99,6 +99,7 @@ class _Parser:
             raise self._error(f"{name}: the name of an option was expected{found}, as in PARAMETER temperature 0.7")
         value = self._value(f"{name} {option}", rest, "a value")
         self.result.parameters.setdefault(option, []).append(value)
+        self.result.places.setdefault(option, []).append(self._place())
 
     def _template(self, name: str, rest: str) -> None:
         self.result.template = self._value(name, rest, "a Go template")
@@ -133,7 +134,10 @@ class _Parser:
         return "\n".join(parts).rstrip()[len(quote) : -len(quote)]
 
     def _error(self, problem: str) -> ModelfileError:
-        return ModelfileError(f"{self.origin}, line {self.start + 1}: {problem}")
+        return ModelfileError(f"{self._place()}: {problem}")
+
+    def _place(self) -> str:
+        return f"{self.origin}, line {self.start + 1}"
 
 
 def _cut(line: str) -> tuple[str, str]:

@@ -123,7 +123,7 @@ def test_a_dry_run_tells_of_everything_beside_the_tensors_too(work, checkpoint, 
     assert status == 1
     assert errors[:-1] == [f"Error: {problem}" for problem in problems]
     parts = ["norm.weight is 3, not 64", "token_embd.weight is missing", "'<nowhere>' is not in the vocabulary"]
-    parts += ["did you mean top_k?", "option num_ctx: 'many' is not valid", "template"]
+    parts += ["line 2: unknown option 'topk'", "line 3: option num_ctx: 'many' is not", "template"]
     assert len(problems) == len(parts)
     assert all(part in problem for part, problem in zip(parts, problems, strict=True))
     assert not store.root.exists()
