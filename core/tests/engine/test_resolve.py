@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -92,6 +93,14 @@ def test_files_that_merely_have_a_models_name_do_not_hide_it(here, store, regist
 @pytest.mark.parametrize("name", ["absent.gguf", "./demo", "/absent", "~/absent", "C:\\models\\demo"])
 def test_a_path_that_is_not_there(here, store, registry, name):
     with pytest.raises(ModelNotFoundError, match="no such file or directory"):
+        resolve(name, store=store, registry=registry)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["./fifo.gguf", "fifo.gguf", "/dev/null"])
+def test_a_pipe_or_a_device_is_there_but_no_regular_file(here, store, registry, name):
+    os.mkfifo(here / "fifo.gguf")
+    with pytest.raises(ModelNotFoundError, match=rf"^{name}: not a regular file; give a \.gguf file or a Hugging"):
         resolve(name, store=store, registry=registry)
 
 

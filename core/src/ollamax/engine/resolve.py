@@ -12,6 +12,8 @@ from ollamax.modelfile import Modelfile, parse_modelfile
 from ollamax.plugins import BundledModel, Registry, get_registry
 from ollamax.store import Store, StoredModel
 
+_ABSENT = "no such file or directory"
+
 
 class Kind(StrEnum):
     """Where a model lies."""
@@ -84,7 +86,10 @@ def _at_path(name: str) -> ResolvedModel | None:
     path = Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib's raises for a user that does not exist
     if _is_explicit(name):
         if not (_exists(path) or path.is_dir()):
-            raise ModelNotFoundError(f"{name}: no such file or directory")
+            # A pipe or a device; os.path's takes what cannot be a path for one that does not exist.
+            special = os.path.exists(path)  # noqa: PTH110
+            problem = "not a regular file; give a .gguf file or a Hugging Face directory" if special else _ABSENT
+            raise ModelNotFoundError(f"{name}: {problem}")
     elif not (_exists(path / "config.json") or (len(path.parts) > 1 and _exists(path))):
         return None
     kind = Kind.HUGGINGFACE if path.is_dir() else Kind.GGUF
