@@ -55,6 +55,7 @@ def test_a_piped_prompt_comes_before_the_argument(fake):
         (("demo", "x", "--temperature", "hot"), "", "option temperature: 'hot' is not valid"),
         (("demo", "x", "--top-p", "1.5"), "", "above 0 and at most 1"),
         (("demo", "x", "--stop", ""), "", "option stop"),
+        (("demo", "x", "--stop", "caf\udce9"), "", r"option stop: .*udce9.* is not valid; expected Unicode text"),
     ],
 )
 def test_a_wrong_call_ends_before_anything_is_loaded(fake, arguments, stdin, message):

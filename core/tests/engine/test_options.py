@@ -63,6 +63,8 @@ BAD = [
     ("stop", ["a", ""]),
     ("stop", ["a", 1]),
     ("stop", 5),
+    ("stop", "caf\udce9"),
+    ("stop", ["a", "\ud800"]),
 ]
 
 

@@ -18,7 +18,7 @@ _FLOAT = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?
 _TYPE = {
     "int": "a whole number",
     "float": "a number",
-    "texts": "text that is not empty, or a list of such texts",
+    "texts": "Unicode text that is not empty, or a list of such texts",
 }
 
 
@@ -94,9 +94,14 @@ def _read_float(value: Any) -> float | None:
 def _read_texts(value: Any) -> tuple[str, ...] | None:
     if isinstance(value, str):
         value = (value,)
-    if isinstance(value, list | tuple) and all(isinstance(text, str) and text for text in value):
+    if isinstance(value, list | tuple) and all(isinstance(text, str) and _is_text(text) for text in value):
         return tuple(value)
     return None
+
+
+def _is_text(text: str) -> bool:
+    """Whether it has a character, and nothing else: Python makes lone surrogates of arguments that are no UTF-8."""
+    return bool(text) and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 _READERS = {"int": _read_int, "float": _read_float, "texts": _read_texts}
