@@ -1,12 +1,21 @@
 """Files that do not fit: every problem is named at once, before weights are loaded."""
 
+import re
 from pathlib import Path
 
 import pytest
 from random_llama import write_random_llama
 
 import ollamax
-from ollamax.errors import ArchitectureError, BackendError, BindingError, GGUFError, OllamaxError, TokenizerError
+from ollamax.errors import (
+    ArchitectureError,
+    BackendError,
+    BindingError,
+    GGUFError,
+    OllamaxError,
+    OptionError,
+    TokenizerError,
+)
 
 
 def refuse(path: Path, kind: type[OllamaxError], message: str, **options: object) -> None:
@@ -37,6 +46,13 @@ def test_misshapen_tensors_are_all_named(tmp_path: Path) -> None:
     old, new = (b"llama.feed_forward_length\x04\0\0\0" + size for size in (b"\x40", b"\x60"))
     path.write_bytes(path.read_bytes().replace(old, new))
     refuse(path, BindingError, r"misshapen: blk.0.ffn_gate.weight \(64, 32\), expected \(96, 32\), .*blk.1.ffn_down")
+
+
+@pytest.mark.parametrize("parallel", ["2", None, 1.5, 0, -1, True, [1]])
+def test_parallel_is_a_whole_number(tmp_path: Path, parallel: object) -> None:
+    path = write_random_llama(tmp_path / "a.gguf")
+    message = rf"^parallel is {re.escape(repr(parallel))}, expected a whole number, at least 1$"
+    refuse(path, OptionError, message, parallel=parallel)
 
 
 def test_heads_that_do_not_divide(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from ollamax.engine.picture import PictureReader
 from ollamax.engine.resolve import resolve
 from ollamax.engine.runner import Runner
 from ollamax.engine.source import open_source
-from ollamax.errors import OptionError
+from ollamax.errors import OptionError, one_line
 from ollamax.gguf import Metadata
 from ollamax.kvcache import CacheSize
 from ollamax.plugins import Registry, get_registry
@@ -90,9 +91,9 @@ def load_tokenizer(path: str | PathLike[str]) -> Tokenizer:
         source.close()
 
 
-def _check_parallel(parallel: int) -> None:
-    if parallel < 1:
-        raise OptionError(f"parallel is {parallel}, expected at least 1")
+def _check_parallel(parallel: object) -> None:
+    if isinstance(parallel, bool) or not isinstance(parallel, Integral) or int(parallel) < 1:
+        raise OptionError(f"parallel is {one_line(repr(parallel), 40)}, expected a whole number, at least 1")
 
 
 def _cache_type(name: str | None) -> DType:
