@@ -131,3 +131,15 @@ def test_a_rope_factor_without_a_type_is_linear(load: Load) -> None:
     bare = load({"llama__rope__scaling__factor": 4.0}).logits(TEXT)
     np.testing.assert_array_equal(bare, named)
     assert not np.allclose(bare, plain, **SAME)
+
+
+@pytest.mark.parametrize("slot", [-1, 2, 10**9])
+def test_a_slot_that_does_not_exist(load: Load, slot: int) -> None:
+    runner = load(parallel=2).runner
+    runner.prefill(1, TEXT[:3])
+    problem = rf"^slot {slot} does not exist, expected 0 to 1; raise parallel$"
+    with pytest.raises(UsageError, match=problem):
+        runner.decode([0, slot], [TEXT[0], TEXT[3]])
+    with pytest.raises(UsageError, match=problem):
+        runner.prefill(slot, TEXT[:3])
+    assert (runner.book.length(0), runner.book.length(1)) == (0, 3)

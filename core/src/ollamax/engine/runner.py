@@ -38,7 +38,7 @@ class Runner:
         self._vision = VisionSteps(backend, traced.vision, slots=traced.size.slots) if traced.vision else None
         self._vocabulary = int(traced.step.outputs["logits"].shape[-1])
         self.book = CacheBook(traced.layouts, traced.size.slots, backend.dim_steps)
-        self.capacity = traced.size.cells
+        self.capacity, self._slots = traced.size.cells, traced.size.slots
         self.computed = 0
         self._closed = False
 
@@ -132,6 +132,8 @@ class Runner:
 
     def _check_room(self, slot: int, wanted: int) -> None:
         self.check_open()
+        if not 0 <= slot < self._slots:
+            raise UsageError(f"slot {slot} does not exist, expected 0 to {self._slots - 1}; raise parallel")
         held = self.book.length(slot)
         if held + wanted > self.capacity:
             raise ContextFullError(
