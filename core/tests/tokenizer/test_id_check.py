@@ -88,6 +88,22 @@ def test_tokens_of_the_small_files_and_settings_of_encode(byte_levels, tmp_path)
     assert {"<plain>", "<turn>", "<tool>", "<mask>"} <= set(tokens)
 
 
+def test_special_tokens_that_no_file_lists_as_added(byte_levels, tmp_path):
+    directory = shutil.copytree(byte_levels["qwen2"], tmp_path / "bytes")
+
+    def forget(content):
+        content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] != "<|end|>"]
+
+    spoil(directory, forget)
+    model = train_sentencepiece(tmp_path, user_defined_symbols=["<tool>"])
+    pieces = spm_directory(model, tmp_path / "pieces", legacy=False, additional_special_tokens=["<tool>"])
+    for each, token in ((directory, "<|end|>"), (pieces, "<tool>")):
+        ours, theirs = loaded(each), transformers.AutoTokenizer.from_pretrained(each)
+        assert ours.encode(f"a{token}b", add_bos=False) == theirs.encode(f"a{token}b", add_special_tokens=False)
+        assert ours.decode(ours.encode(token, add_bos=False)) == ""
+        check_ids(each, ours)
+
+
 def added(directory):
     from ollamax.tokenizer.added_tokens import added_tokens
 

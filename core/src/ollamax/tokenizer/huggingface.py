@@ -41,9 +41,14 @@ def tokenizer_metadata(
     if described and described.byte_level:
         table, metadata = _byte_level(described, tuple(pre_tokenizers))
     else:
-        table, metadata = _sentencepiece(directory, described, config, {token.text for token in added.values()})
+        marked = special.texts | {token.text for token in added.values()}
+        table, metadata = _sentencepiece(directory, described, config, marked)
     for token in added.values():
         table.mark(token.token, token.text, _type(table, token, token.special or token.text in special.texts))
+    for text in special.texts & table.ids.keys():
+        # Where no file lists it as added, it is cut out of the text all the same, as transformers does.
+        if table.ids[text] not in added and table.kind(table.ids[text]) is not TokenType.UNKNOWN:
+            table.mark(table.ids[text], text, TokenType.CONTROL)
     columns = table.columns(n_vocab)
     if metadata["tokenizer.ggml.model"] == "gpt2":
         del columns[_SCORES]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +12,7 @@ from ollamax.errors import CheckpointError
 from ollamax.json_file import read_bytes, read_optional
 from ollamax.tokenizer.added_tokens import ADDED, CONFIG, TOKENIZER, AddedToken, added_tokens
 from ollamax.tokenizer.sentencepiece_model import parse_model, without_prefix
+from ollamax.tokenizer.special_ids import SpecialIds
 from ollamax.tokenizer.vocabulary import TokenType
 
 if TYPE_CHECKING:
@@ -39,16 +40,22 @@ def open_source_tokenizer(directory: Path) -> SourceTokenizer:
     """
     content, config = read_optional(directory / TOKENIZER), read_optional(directory / CONFIG)
     added = added_tokens(directory, content, config, read_optional(directory / ADDED)).values()
+    special = SpecialIds(directory, config).texts - {token.text for token in added}
     if content:
-        return _Described(directory / TOKENIZER, content, config, added)
-    return _SentencePiece(directory / _MODEL, config, added)
+        return _Described(directory / TOKENIZER, content, config, added, special)
+    return _SentencePiece(directory / _MODEL, config, added, special)
 
 
 class _Described:
     """tokenizer.json in the ``tokenizers`` library, with the tokens that only the files beside it know."""
 
     def __init__(
-        self, path: Path, content: Mapping[str, Any], config: Mapping[str, Any], added: Iterable[AddedToken]
+        self,
+        path: Path,
+        content: Mapping[str, Any],
+        config: Mapping[str, Any],
+        added: Iterable[AddedToken],
+        special: Iterable[str],
     ) -> None:
         from tokenizers import AddedToken as Added
         from tokenizers import Tokenizer
@@ -69,6 +76,9 @@ class _Described:
                 new = Added(token.text, lstrip=token.lstrip, rstrip=token.rstrip, normalized=False)
                 add = self._library.add_special_tokens if token.special else self._library.add_tokens
                 add([new])
+        # Those that the vocabulary has and no file lists as added.
+        named = [text for text in special if self._library.token_to_id(text) is not None]
+        self._library.add_special_tokens([Added(text, normalized=False) for text in named])
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._library.encode(text, add_special_tokens=False).ids
@@ -78,12 +88,16 @@ class _Described:
 class _SentencePiece:
     """tokenizer.model in the ``sentencepiece`` library, with special tokens cut out of the text before."""
 
-    def __init__(self, path: Path, config: Mapping[str, Any], added: Iterable[AddedToken]) -> None:
+    def __init__(
+        self, path: Path, config: Mapping[str, Any], added: Iterable[AddedToken], special: Collection[str]
+    ) -> None:
         self.path = path
         data = read_bytes(path)
-        special = (TokenType.CONTROL, TokenType.UNKNOWN)
-        pieces = enumerate(parse_model(data).pieces)
-        self._cut = {piece.text: AddedToken(token, piece.text) for token, piece in pieces if piece.type in special}
+        self._cut = {
+            piece.text: AddedToken(token, piece.text)
+            for token, piece in enumerate(parse_model(data).pieces)
+            if piece.type in (TokenType.CONTROL, TokenType.UNKNOWN) or piece.text in special
+        }
         self._cut |= {token.text: token for token in added}
         texts = sorted(self._cut, key=len, reverse=True)
         self._pattern = re.compile(f"({'|'.join(map(re.escape, texts))})")
