@@ -129,6 +129,29 @@ def test_names_of_both_spellings(shapes: dict[str, tuple[int, ...]], tmp_path: P
     )
 
 
+def test_matrices_are_only_moved_and_as_they_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = {name: np.arange(np.prod(shape)).reshape(shape).astype(np.float16) for name, shape in PUBLISHED.items()}
+    write(tmp_path, PUBLISHED)
+    save_file(words, tmp_path / "model.safetensors")
+    conversion, given = convert(tmp_path), {}
+    plain = MllamaConverter.transform
+
+    def watched(self: MllamaConverter, name: str, value: Any) -> Any:
+        given[name] = value
+        return plain(self, name, value)
+
+    monkeypatch.setattr(MllamaConverter, "transform", watched)
+    stored = {name: conversion.tensor_bytes(name) for name in conversion.tensors}
+    matrices = {name for name in given if len(conversion.tensors[name].shape) > 1}
+    own, crossing = ("blk.0.attn_q", "blk.0.attn_k"), ("blk.1.cross_attn_q_proj", "blk.1.cross_attn_k_proj")
+    assert matrices == {f"{name}.weight" for name in (*own, *crossing)}
+    for name in matrices:
+        assert given[name].dtype == np.uint16
+        moved = stored[name].view(np.uint16)
+        assert sorted(moved) == sorted(given[name].reshape(-1))
+        assert not np.array_equal(moved, given[name].reshape(-1))
+
+
 def test_keys(tmp_path: Path) -> None:
     colours = {"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 0.5, 0.25]}
     write(tmp_path, PUBLISHED)

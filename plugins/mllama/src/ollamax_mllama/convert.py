@@ -85,6 +85,10 @@ class MllamaConverter(DecoderConverter):
         """Queries and keys of the text, whose rows are reordered, and the gates of the vision encoder."""
         return self.vision.transforms(name) or self._paired(name)
 
+    def permutes(self, name: str) -> bool:
+        """Reordering is all that happens to queries and keys."""
+        return self._paired(name)
+
     def transform(self, name: str, value: Array) -> Array:
         """Rows of each head from halves (i pairs with i + head_dim / 2) to neighbours (2 i with 2 i + 1).
 
