@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from torch_pickle import archive, state_dict, storage, tensor
 
 from ollamax.convert.checkpoint import Checkpoint
 from ollamax.errors import CheckpointError
-
-from .torch_pickle import archive, state_dict, storage, tensor
 
 CONFIG = {"architectures": ["ToyForCausalLM"], "vocab_size": 3}
 A, B, C = (np.full((2, 2), value, np.float32) for value in (1, 2, 3))

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from torch_pickle import ORDERED_DICT, archive, legacy, number, state_dict, storage, tensor, text
 
 from ollamax.convert.torch_file import TorchFile
 from ollamax.errors import CheckpointError
-
-from .torch_pickle import ORDERED_DICT, archive, legacy, number, state_dict, storage, tensor, text
 
 VALUES = np.arange(6, dtype="<f4")
 FLOATS = storage("0", b"FloatStorage", 6)
@@ -98,6 +97,16 @@ def test_tensors_in_order_are_views_and_tied_ones_share(tmp_path):
     assert not first.flags.writeable
     assert not np.shares_memory(first, file.tensor_bytes("t"))
     assert file.tensor_bytes("t").view("<f4").tolist() == [0, 3, 1, 4, 2, 5]
+
+
+def test_the_pages_of_a_copied_tensor_are_let_go(tmp_path, monkeypatch):
+    dropped = []
+    monkeypatch.setattr("ollamax.convert.torch_file.drop_pages", dropped.append)
+    file = TorchFile(write(tmp_path, state_dict(plain=tensor(FLOATS, (6,), (1,)), t=tensor(FLOATS, (3, 2), (1, 3)))))
+    file.tensor_bytes("plain")
+    assert not dropped
+    file.tensor_bytes("t")
+    assert [part.tobytes() for part in dropped] == [VALUES.tobytes()]
 
 
 def test_closed(tmp_path):

@@ -16,6 +16,7 @@ from ollamax.convert.torch_archive import TorchArchive
 from ollamax.convert.weight_file import StoredTensor, check_name, map_file
 from ollamax.errors import CheckpointError
 from ollamax.json_file import MiB
+from ollamax.mapped_pages import drop_pages
 
 if TYPE_CHECKING:
     from ollamax.convert.weight_file import Bytes
@@ -55,7 +56,10 @@ class TorchFile:
         # The stride of a single element means nothing, and may be any number.
         strides = [stride * width if size > 1 else 0 for size, stride in zip(view.shape, view.strides, strict=True)]
         strided = np.ndarray(view.shape, f"<u{width}", self._data, start, strides)
-        return np.ascontiguousarray(strided).reshape(-1).view(np.uint8)
+        ordered = np.ascontiguousarray(strided)
+        if ordered.flags.owndata:
+            drop_pages(self._data[self._spans[view.storage.key]])
+        return ordered.reshape(-1).view(np.uint8)
 
     def close(self) -> None:
         """Let go of the file; it stays mapped as long as views live."""
