@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Warn = Callable[[str], object]
 
-_CHUNK_BYTES = 1 << 24
+_CHUNK_BYTES = 1 << 22
 # Without the sign, NaN lies above infinity in each of these formats.
 _INFINITY = {DType.F32: 0x7F800000, DType.F16: 0x7C00, DType.BF16: 0x7F80}
 

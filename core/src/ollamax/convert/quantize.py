@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # What loses nothing, or next to nothing, when it is quantised again.
 _FINE = (DType.F32, DType.F16, DType.BF16, DType.Q8_0)
 _UNREADABLE = (DType.Q8_1, DType.Q8_K)  # ggml's own intermediate results
-_CHUNK_ELEMENTS = 1 << 22  # 16 MiB as F32
+_CHUNK_ELEMENTS = 1 << 20  # 4 MiB as F32
 
 
 class Quantized:
