@@ -4,12 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-DEMO = Path(__file__).parents[3] / "plugins" / "demo" / "src" / "ollamax_demo" / "demo.gguf"
-pytestmark = pytest.mark.skipif(not DEMO.exists(), reason=f"the demo model is not there: {DEMO}")
 
 GREEDY = ("--temperature", "0", "--num-predict", "40")
 PROMPT = "Tell me a story about a fox."
