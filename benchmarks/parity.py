@@ -1,6 +1,6 @@
 """Writes docs/parity.md: how far logits are from transformers', and what each quantisation loses.
 
-    python benchmarks/parity.py            # needs requirements-test.txt
+    python benchmarks/parity.py            # needs requirements-reference.txt
 
 Random models show that the arithmetic is the same; what rounding costs can only be told of a trained model, which is
 the bundled demo on stories that it tells itself.
@@ -25,9 +25,10 @@ from ollamax.types import DType
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from conftest import LLAMA3_SPLIT, QWEN2_SPLIT, save_random, save_random_mllama  # noqa: E402 (lies in tests)
+from conftest import save_random, save_random_mllama  # noqa: E402 (lies in tests)
 from random_mllama import png, reference_model  # noqa: E402
 from random_mllama import reference_logits as picture_logits  # noqa: E402
+from small_tokenizer import LLAMA3_SPLIT, QWEN2_SPLIT  # noqa: E402
 from transformers_reference import IDS, reference_logits  # noqa: E402
 
 TYPES = (DType.F16, DType.BF16, DType.Q8_0, DType.Q5_1, DType.Q5_0, DType.Q4_1, DType.Q4_0)

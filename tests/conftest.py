@@ -6,40 +6,9 @@ from typing import Any
 
 import pytest
 from random_mllama import write_random_mllama
-
-# The splits of Llama 3's and Qwen2's tokenizer.json, from their published files.
-LLAMA3_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
-    r"|\s+(?!\S)|\s+"
-)
-QWEN2_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
-    r"|\s+(?!\S)|\s+"
-)
-SPECIAL = ("<|begin_of_text|>", "<|end_of_text|>")
+from small_tokenizer import LLAMA3_SPLIT, QWEN2_SPLIT, save_byte_level
 
 Checkpoint = Callable[..., Path]
-
-
-def save_tokenizer(directory: Path, pattern: str) -> int:
-    """Write a tokenizer of all bytes and a few merges, which cuts text by ``pattern``; returns the number of tokens."""
-    tokenizers = pytest.importorskip("tokenizers")
-    transformers = pytest.importorskip("transformers")
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    split = tokenizers.pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated")
-    bytewise = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([split, bytewise])
-    tokenizer.decoder = tokenizers.decoders.ByteLevel()
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=318,
-        special_tokens=list(SPECIAL),
-        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(["the cat sat on the mat and then the cat ran after the other cat"] * 4, trainer)
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=SPECIAL[0], eos_token=SPECIAL[1])
-    fast.save_pretrained(directory)
-    return len(fast)
 
 
 def save_random(
@@ -53,8 +22,9 @@ def save_random(
     **changes: Any,
 ) -> Path:
     """Write a random ``{family}ForCausalLM`` and its tokenizer; ``changes`` are of its config."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    import torch
+    import transformers
+
     directory.mkdir()
     config = {
         "hidden_size": 64,
@@ -63,7 +33,7 @@ def save_random(
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 256,
-        "vocab_size": save_tokenizer(directory, pattern),
+        "vocab_size": save_byte_level(directory, pattern),
         "bos_token_id": 0,
         "eos_token_id": 1,
         "initializer_range": 0.2,
@@ -106,8 +76,9 @@ CHAT_WITH_PICTURES = """{{ bos_token }}{% for turn in messages %}[{{ turn.role }
 
 def save_random_mllama(directory: Path, dtype: str = "float32") -> Path:
     """Write a random MllamaForConditionalGeneration with tokenizer, chat template and image processor."""
-    transformers = pytest.importorskip("transformers")
-    vocab = save_tokenizer(directory, LLAMA3_SPLIT)
+    import transformers
+
+    vocab = save_byte_level(directory, LLAMA3_SPLIT)
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|image|>"]})
     tokenizer.chat_template = CHAT_WITH_PICTURES

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import tokenizers
-from conftest import LLAMA3_SPLIT
+from small_tokenizer import LLAMA3_SPLIT
 from torch_pickle import archive, state_dict, storage, tensor
 
 DIM, FFN, HEADS, KV_HEADS, VOCAB = 2048, 8192, 16, 8, 32000
