@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 VISION = {
     "hidden_size": 32,
@@ -47,8 +46,10 @@ def write_random_mllama(
     dtype: str = "float32",
 ) -> Path:
     """Save a random model into ``directory``; the token of a picture is the first behind the vocabulary."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    import torch
+    import transformers
+    from transformers.models.mllama.image_processing_pil_mllama import MllamaImageProcessorPil
+
     config = transformers.MllamaConfig(
         vision_config=VISION | (vision or {}),
         text_config=TEXT | {"vocab_size": vocab} | (text or {}),
@@ -65,8 +66,9 @@ def write_random_mllama(
             torch.nn.init.normal_(parameter, std=0.8 if wide else 1.2 / parameter[0].numel() ** 0.5)
     model.to(getattr(torch, dtype)).eval().save_pretrained(directory)
     side, tiles = config.vision_config.image_size, config.vision_config.max_num_tiles
-    processor = pytest.importorskip("transformers.models.mllama.image_processing_pil_mllama").MllamaImageProcessorPil
-    processor(size={"height": side, "width": side}, max_image_tiles=tiles, **PREPROCESSOR).save_pretrained(directory)
+    MllamaImageProcessorPil(
+        size={"height": side, "width": side}, max_image_tiles=tiles, **PREPROCESSOR
+    ).save_pretrained(directory)
     return directory
 
 
@@ -93,10 +95,10 @@ def reference_inputs(
     directory: Path, ids: Sequence[int], pictures: Sequence[bytes], image_token: int
 ) -> dict[str, Any]:
     """The inputs that transformers' processor makes: pixels, and the mask of which token sees which tile."""
-    torch = pytest.importorskip("torch")
-    processing = pytest.importorskip("transformers.models.mllama.processing_mllama")
-    pixels = pytest.importorskip("transformers.models.mllama.image_processing_pil_mllama")
+    import torch
     from PIL import Image
+    from transformers.models.mllama import image_processing_pil_mllama as pixels
+    from transformers.models.mllama import processing_mllama as processing
 
     inputs: dict[str, Any] = {"input_ids": torch.tensor([list(ids)])}
     if not pictures:
@@ -113,14 +115,16 @@ def reference_inputs(
 @lru_cache(maxsize=2)
 def reference_model(directory: Path) -> Any:
     """transformers' model in float32 arithmetic, whatever the checkpoint's type."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    import torch
+    import transformers
+
     return transformers.MllamaForConditionalGeneration.from_pretrained(directory, dtype=torch.float32)
 
 
 def reference_logits(directory: Path, ids: Sequence[int], pictures: Sequence[bytes], image_token: int) -> np.ndarray:
     """transformers' logits ``(len(ids), vocabulary)``."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     with torch.no_grad():
         output = reference_model(directory)(**reference_inputs(directory, ids, pictures, image_token))
     return np.asarray(output.logits[0].numpy())

@@ -60,6 +60,7 @@ def execute(command: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.reference
 def test_console_blocks_run_in_order(tmp_path: Path, llama_checkpoint: Checkpoint) -> None:
     llama_checkpoint().rename(tmp_path / "my-llama-directory")
     (tmp_path / "Modelfile").write_text(modelfile(), encoding="utf-8")

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 END = 1
 IDS = [0, *np.random.default_rng(0).integers(2, 280, 99).tolist()]
@@ -11,8 +10,9 @@ IDS = [0, *np.random.default_rng(0).integers(2, 280, 99).tolist()]
 
 def reference_logits(directory: Path, ids: list[int]) -> np.ndarray:
     """Logits after each of ``ids``: ``(len(ids), vocabulary)``."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    import torch
+    import transformers
+
     model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
     with torch.no_grad():
         return model(torch.tensor([ids])).logits[0].numpy()
@@ -20,8 +20,9 @@ def reference_logits(directory: Path, ids: list[int]) -> np.ndarray:
 
 def greedy_tokens(directory: Path, ids: list[int]) -> list[int]:
     """Up to 32 tokens that follow ``ids``, without the end token."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    import torch
+    import transformers
+
     model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
     config = transformers.GenerationConfig(max_new_tokens=32, do_sample=False, eos_token_id=None, pad_token_id=END)
     with torch.no_grad():

@@ -12,6 +12,8 @@ from random_mllama import PICTURES, png
 import ollamax
 from ollamax.engine.model import Model
 
+pytestmark = pytest.mark.reference
+
 SLOTS, CELLS, WORDS = 3, 24, 280
 SHOWN = [PICTURES["wide"], PICTURES["small"], png(70, 60, 3)]
 

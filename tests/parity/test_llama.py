@@ -10,6 +10,8 @@ from transformers_reference import IDS, assert_close, greedy_tokens, reference_l
 
 import ollamax
 
+pytestmark = pytest.mark.reference
+
 Checkpoint = Callable[..., Path]
 
 LLAMA3_ROPE = {

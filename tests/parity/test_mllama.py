@@ -16,6 +16,8 @@ from ollamax.errors import ContextFullError, ImageError, OptionError
 from ollamax.gguf import write_gguf
 from ollamax.plugins import get_registry
 
+pytestmark = pytest.mark.reference
+
 OTHER = png(70, 60, 3)
 
 
@@ -67,7 +69,8 @@ def test_logits_of_no_picture_and_of_several(count: int, model: Model, mllama_ch
 
 def greedy(directory: Path, ids: Sequence[int], pictures: Sequence[bytes], token: int, count: int) -> list[int]:
     """What transformers generates."""
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     config = transformers.GenerationConfig(max_new_tokens=count, do_sample=False, eos_token_id=None, pad_token_id=2)
     inputs = reference_inputs(directory, ids, pictures, token)
     return reference_model(directory).generate(**inputs, generation_config=config)[0, len(ids) :].tolist()

@@ -22,6 +22,8 @@ from ollamax_backend_cpu.backend import CPU
 from ollamax_mllama.convert import MllamaConverter
 from ollamax_mllama.model import Mllama
 
+pytestmark = pytest.mark.reference
+
 VOCAB, IMAGE = 300, 300
 TOKENS = [*(f"<{token}>" for token in range(VOCAB)), "<|image|>", *(f"<row {row}>" for row in range(7))]
 

@@ -13,6 +13,8 @@ from ollamax.engine.source import open_source
 from ollamax.gguf import write_gguf
 from ollamax.plugins import get_registry
 
+pytestmark = pytest.mark.reference
+
 Checkpoint = Callable[..., Path]
 
 YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 64}
@@ -190,7 +192,8 @@ def test_generation_goes_on_past_the_context(name: str, qwen2_checkpoint: Checkp
 
 
 def test_tokenizer_is_qwen2s(qwen2_checkpoint: Checkpoint) -> None:
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     directory = qwen2_checkpoint()
     reference = transformers.AutoTokenizer.from_pretrained(directory)
     text = "The cat isn't 12345 days\n\n old;  the\tmat"

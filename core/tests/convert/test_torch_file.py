@@ -42,10 +42,12 @@ def failure(path):
 SPELLED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64", "bool": "BOOL"}
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("dtype", SPELLED)
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 def test_what_torch_saves_is_read_bit_for_bit(tmp_path, dtype, zipped):
-    torch = pytest.importorskip("torch")
+    import torch
+
     torch.manual_seed(0)
     base = (torch.randn(6, 4) * 3).to(getattr(torch, dtype))
     tensors = OrderedDict(
@@ -72,16 +74,20 @@ def test_what_torch_saves_is_read_bit_for_bit(tmp_path, dtype, zipped):
             assert file.tensor_bytes(name).size == 0
 
 
+@pytest.mark.reference
 def test_a_modules_state_dict_with_its_attributes(tmp_path):
-    torch = pytest.importorskip("torch")
+    import torch
+
     module = torch.nn.Linear(3, 2)
     torch.save(module.state_dict(), tmp_path / "model.pth")
     file = TorchFile(tmp_path / "model.pth")
     assert file.tensor_bytes("bias").view("<f4").tolist() == module.bias.tolist()
 
 
+@pytest.mark.reference
 def test_a_newer_pickle_protocol(tmp_path):
-    torch = pytest.importorskip("torch")
+    import torch
+
     torch.save({"a": torch.arange(3.0)}, tmp_path / "model.pth", pickle_protocol=4)
     assert TorchFile(tmp_path / "model.pth").tensor_bytes("a").view("<f4").tolist() == [0, 1, 2]
 

@@ -11,8 +11,9 @@ SYSTEM = Message("system", "You are terse.")
 @pytest.fixture(scope="module")
 def reference():
     """transformers' own rendering of a template and a chat."""
-    tokenizers = pytest.importorskip("tokenizers")
-    transformers = pytest.importorskip("transformers")
+    import tokenizers
+    import transformers
+
     words = tokenizers.models.WordLevel({"<s>": 0, "</s>": 1, "?": 2}, unk_token="?")
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizers.Tokenizer(words), **SPECIAL)
 
@@ -26,6 +27,7 @@ def reference():
 FORMATS = ["chatml", "qwen2", "llama3", "llama2", "mistral", "zephyr", "phi3", "gemma", "odds"]
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("with_system", [False, True])
 @pytest.mark.parametrize("length", [1, 3])
 @pytest.mark.parametrize("name", FORMATS)

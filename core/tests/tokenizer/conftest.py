@@ -36,7 +36,6 @@ def load(shared_vocab: Path) -> Callable[[str], Tokenizer]:
 
 @pytest.fixture(scope="session")
 def byte_levels(tmp_path_factory) -> dict[str, Path]:
-    pytest.importorskip("transformers")
     root = tmp_path_factory.mktemp("byte-level")
     return {
         "llama-bpe": byte_level(root / "llama3", Llama3),
@@ -54,7 +53,8 @@ def sentencepiece_model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def spm_directories(tmp_path_factory, sentencepiece_model) -> dict[str, Path]:
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     root = tmp_path_factory.mktemp("spm")
     first = spm_directory(sentencepiece_model, root / "first", add_bos_token=True, legacy=False)
     always = spm_directory(sentencepiece_model, root / "always", add_bos_token=True, legacy=True)

@@ -15,7 +15,7 @@ from ollamax.tokenizer.huggingface import tokenizer_metadata
 from ollamax.tokenizer.plugin import ollamax_tokenizers
 from ollamax.tokenizer.pretokenizers import PRE_TOKENIZERS, Llama3, Qwen2
 
-transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.reference
 
 TEXTS = st.lists(
     st.one_of(
@@ -31,6 +31,8 @@ TEXTS = st.lists(
 
 @pytest.mark.parametrize("name", ["llama-bpe", "qwen2", "gpt-2", "starcoder", "gpt-4o"])
 def test_byte_level_ids_are_those_of_transformers(byte_levels, name):
+    import transformers
+
     ours = loaded(byte_levels[name])
     theirs = transformers.AutoTokenizer.from_pretrained(byte_levels[name])
     assert ours.metadata["tokenizer.ggml.pre"] == name
@@ -49,6 +51,8 @@ def test_byte_level_ids_are_those_of_transformers(byte_levels, name):
 
 @pytest.mark.parametrize("name", ["first", "always", "converted"])
 def test_sentencepiece_ids_are_those_of_transformers(spm_directories, name):
+    import transformers
+
     ours = loaded(spm_directories[name])
     theirs = transformers.AutoTokenizer.from_pretrained(spm_directories[name])
 
@@ -102,6 +106,8 @@ def test_sentencepiece_text_survives_the_round_trip(spm_directories, name):
 
 @pytest.mark.parametrize("scheme", ["always", "first", "never"])
 def test_tokenizer_json_counts_beside_tokenizer_model(spm_directories, sentencepiece_model, tmp_path, scheme):
+    import transformers
+
     directory = shutil.copytree(spm_directories["converted"], tmp_path / "model")
     shutil.copy(sentencepiece_model, directory)
     spoil(directory, lambda content: content["pre_tokenizer"].update(prepend_scheme=scheme))
@@ -181,6 +187,8 @@ def test_the_configs_own_word_on_bos_wins(directory):
 
 
 def test_a_wish_for_a_bos_that_does_not_exist_counts_for_nothing(byte_levels, tmp_path):
+    import transformers
+
     directory = shutil.copytree(byte_levels["qwen2"], tmp_path / "model")
     change(directory / "tokenizer_config.json", add_bos_token=True, bos_token=None)
     ours, theirs = loaded(directory), transformers.AutoTokenizer.from_pretrained(directory)

@@ -10,7 +10,7 @@ from ollamax.errors import CheckpointError
 from ollamax.tokenizer import id_check
 from ollamax.tokenizer.sample_texts import SAMPLE_TEXTS, sample_texts
 
-transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.reference
 
 PREPEND = {
     "type": "Sequence",
@@ -69,6 +69,8 @@ def test_older_directories_pass(spm_directories, tmp_path, tokenizer_class, norm
 
 
 def test_tokens_that_are_normalized_before_they_are_looked_for(spm_directories, tmp_path):
+    import transformers
+
     directory = older(spm_directories["converted"], tmp_path / "model", "PreTrainedTokenizerFast", True)
     ours, theirs = loaded(directory), transformers.AutoTokenizer.from_pretrained(directory)
     assert ours.encode("a<s>b", add_bos=False) != theirs.encode("a<s>b", add_special_tokens=False)
@@ -89,6 +91,8 @@ def test_tokens_of_the_small_files_and_settings_of_encode(byte_levels, tmp_path)
 
 
 def test_special_tokens_that_no_file_lists_as_added(byte_levels, tmp_path):
+    import transformers
+
     directory = shutil.copytree(byte_levels["qwen2"], tmp_path / "bytes")
 
     def forget(content):

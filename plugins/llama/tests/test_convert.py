@@ -56,8 +56,9 @@ MODELS = {
 @pytest.fixture(params=MODELS.values(), ids=MODELS.keys())
 def saved(request, tmp_path):
     """A random model of transformers, and the directory to which it was saved in several shards."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    import torch
+    import transformers
+
     changes, dtype = request.param
     torch.manual_seed(0)
     config = transformers.LlamaConfig(**{**without("architectures"), **changes})
@@ -101,6 +102,7 @@ def to_halves(value, heads):
     return np.concatenate([part for head in np.split(value, heads) for part in (head[0::2], head[1::2])])
 
 
+@pytest.mark.reference
 def test_every_tensor_is_the_models(saved):
     model, directory = saved
     source = conversion_of(directory)
@@ -121,6 +123,7 @@ def test_every_tensor_is_the_models(saved):
         np.testing.assert_array_equal(value, tensor.float().numpy(), err_msg=name)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("files", ["pytorch_model.bin", "model.pth", "shards", "old format"])
 def test_pytorch_weights_give_the_same_as_safetensors(saved, tmp_path, files):
     import torch
@@ -144,6 +147,7 @@ def test_pytorch_weights_give_the_same_as_safetensors(saved, tmp_path, files):
         assert ours.tensor_bytes(name).tobytes() == theirs.tensor_bytes(name).tobytes(), name
 
 
+@pytest.mark.reference
 def test_frequencies_are_the_models(saved):
     model, directory = saved
     source = conversion_of(directory)
@@ -160,6 +164,7 @@ def test_frequencies_are_the_models(saved):
     assert scaled == (not np.allclose(theirs, metadata["llama.rope.freq_base"] ** -(np.arange(0, dim, 2) / dim)))
 
 
+@pytest.mark.reference
 def test_the_reader_of_the_gguf_package_reads_the_file(saved, tmp_path):
     import gguf
 

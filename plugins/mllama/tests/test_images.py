@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ollamax.errors import ImageError
 from ollamax_mllama.canvas import arrangements, choose_canvas
 from ollamax_mllama.images import DEVIATION, MEAN, ImageProcessor, decode
-
-transformers = pytest.importorskip("transformers")
-MllamaImageProcessorPil = transformers.models.mllama.image_processing_pil_mllama.MllamaImageProcessorPil
 
 TILE = 28
 
@@ -32,6 +29,8 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 
 def expected(image: Image.Image, tile: int = TILE, most: int = 4) -> dict[str, np.ndarray]:
+    from transformers.models.mllama.image_processing_pil_mllama import MllamaImageProcessorPil
+
     processor = MllamaImageProcessorPil(
         size={"height": tile, "width": tile}, max_image_tiles=most, image_mean=MEAN, image_std=DEVIATION
     )
@@ -46,6 +45,7 @@ def assert_same(image: Image.Image, tile: int = TILE, most: int = 4) -> None:
     assert ours.count == theirs["num_tiles"][0][0] == theirs["aspect_ratio_mask"][0, 0].sum()
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("width", "height"),
     [(28, 28), (56, 28), (28, 56), (112, 28), (28, 112), (56, 56), (84, 28), (1, 1), (3, 200), (500, 2), (57, 29)],
@@ -54,28 +54,34 @@ def test_tiles_equal_those_of_transformers(width: int, height: int) -> None:
     assert_same(picture(width, height))
 
 
+@pytest.mark.reference
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 6))
 def test_any_size_and_number_of_tiles(width: int, height: int, most: int) -> None:
     assert_same(picture(width, height), most=most)
 
 
+@pytest.mark.reference
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 9000), st.integers(1, 9000), st.sampled_from([224, 448, 560]))
 def test_canvas_equals_that_of_transformers(width: int, height: int, tile: int) -> None:
-    module = transformers.models.mllama.image_processing_pil_mllama
+    from transformers.models.mllama import image_processing_pil_mllama as module
+
     canvas = choose_canvas(height, width, 4, tile)
     theirs = module.get_optimal_tiled_canvas(height, width, 4, tile)
     assert (canvas.rows * tile, canvas.columns * tile) == tuple(theirs)
     assert (canvas.height, canvas.width) == module.get_image_size_fit_to_canvas(height, width, *theirs, tile)
 
 
+@pytest.mark.reference
 def test_arrangements_are_numbered_as_in_transformers() -> None:
-    module = transformers.models.mllama.image_processing_pil_mllama
+    from transformers.models.mllama import image_processing_pil_mllama as module
+
     for most in range(1, 9):
         assert arrangements(most) == module.get_all_supported_aspect_ratios(most)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "CMYK", "I;16"])
 def test_modes_are_converted_as_in_transformers(mode: str) -> None:
     image = picture(60, 40)
@@ -92,6 +98,7 @@ def test_modes_are_converted_as_in_transformers(mode: str) -> None:
     assert np.array_equal(ours.pixel_values, expected(Image.open(io.BytesIO(data)))["pixel_values"][0, 0])
 
 
+@pytest.mark.reference
 def test_a_palette_with_transparency_lies_on_white() -> None:
     image = picture(40, 40).convert("P")
     data = encoded(image, transparency=image.getpixel((0, 0)))
@@ -100,6 +107,7 @@ def test_a_palette_with_transparency_lies_on_white() -> None:
     assert decode(data).getpixel((0, 0)) == (255, 255, 255)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(("kind", "options"), [("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {})])
 def test_other_formats(kind: str, options: dict[str, object]) -> None:
     data = encoded(picture(70, 50), kind, **options)
@@ -107,12 +115,13 @@ def test_other_formats(kind: str, options: dict[str, object]) -> None:
     assert np.array_equal(ours.pixel_values, expected(Image.open(io.BytesIO(data)))["pixel_values"][0, 0])
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photos_are_turned_upright_as_transformers_turns_files(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encoded(picture(60, 40), exif=exif)
-    upright = transformers.image_utils.PIL.ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     assert np.array_equal(np.asarray(decode(data)), np.asarray(upright))
     assert decode(data).size == ((40, 60) if orientation > 4 else (60, 40))
 

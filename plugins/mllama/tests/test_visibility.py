@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from ollamax_mllama.visibility import spans
 
-processing = pytest.importorskip("transformers.models.mllama.processing_mllama")
 
-
+@pytest.mark.reference
 @given(st.lists(st.booleans(), min_size=1, max_size=24))
 def test_spans_are_those_of_transformers(pictures: list[bool]) -> None:
+    from transformers.models.mllama import processing_mllama as processing
+
     places = [place for place, picture in enumerate(pictures) if picture]
     if not places:
         assert spans(places) == []

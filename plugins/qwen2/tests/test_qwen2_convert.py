@@ -50,13 +50,15 @@ def keys(**changes):
     return Qwen2Converter({**CONFIG, **changes}).hyper_parameters()
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("changes", "dtype"),
     [({}, "float32"), ({"tie_word_embeddings": True}, "bfloat16"), ({"head_dim": 12, **WINDOW}, "float16")],
 )
 def test_every_tensor_is_the_models(changes, dtype, tmp_path):
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    import torch
+    import transformers
+
     config = {key: value for key, value in CONFIG.items() if key != "architectures"}
     model = transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**config, **changes)).to(getattr(torch, dtype))
     with torch.no_grad():
@@ -93,6 +95,7 @@ def test_keys():
     }
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("changes", "window", "sliding"),
     [
@@ -104,7 +107,8 @@ def test_keys():
     ],
 )
 def test_windows(changes, window, sliding):
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     found = keys(**changes)
     assert found["qwen2.attention.sliding_window"] == window
     assert found["qwen2.attention.sliding_window_pattern"] == sliding

@@ -45,6 +45,7 @@ def frequencies(rotation):
     return plain if rotation.factors is None else plain / rotation.factors.attrs["value"]
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     "rope",
     [
@@ -59,7 +60,8 @@ def frequencies(rotation):
     ],
 )
 def test_rotation_is_transformers(rope):
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     theirs = transformers.models.qwen2.modeling_qwen2.Qwen2RotaryEmbedding(
         transformers.Qwen2Config(**CONFIG, rope_parameters=dict(rope))
     )
