@@ -3,14 +3,17 @@
     python benchmarks/parity.py            # needs requirements-reference.txt
 
 Random models show that the arithmetic is the same; what rounding costs can only be told of a trained model, which is
-the bundled demo on stories that it tells itself.
+the bundled demo on stories that it tells itself. The quantisations are those that the installed packages can write.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +21,26 @@ import numpy as np
 import ollamax
 from ollamax.convert.file_type import WRITABLE
 from ollamax.convert.quantize import Quantized
+from ollamax.engine.create import create
 from ollamax.engine.model import Model
-from ollamax.gguf import open_gguf, write_gguf
-from ollamax.types import DType
+from ollamax.engine.source import open_source
+from ollamax.errors import ConversionError
+from ollamax.modelfile import Modelfile
+from ollamax.plugins import get_registry
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from conftest import save_random, save_random_mllama  # noqa: E402 (lies in tests)
-from random_mllama import png, reference_model  # noqa: E402
+from random_mllama import png  # noqa: E402
 from random_mllama import reference_logits as picture_logits  # noqa: E402
 from small_tokenizer import LLAMA3_SPLIT, QWEN2_SPLIT  # noqa: E402
 from transformers_reference import IDS, reference_logits  # noqa: E402
 
-TYPES = (DType.F16, DType.BF16, DType.Q8_0, DType.Q5_1, DType.Q5_0, DType.Q4_1, DType.Q4_0)
-SPLITS = {"Llama": LLAMA3_SPLIT, "Qwen2": QWEN2_SPLIT}
+CHECKPOINTS = {"F32": "float32", "BF16": "bfloat16"}
+# Rows of 256 and more weights, so that they divide into the blocks of every type.
+SIZES = {"hidden_size": 256, "intermediate_size": 512}
+SPREAD = 0.075
 Logits = np.ndarray
 HEAD = """# Parity
 
@@ -40,22 +48,39 @@ Made by `python benchmarks/parity.py`; do not edit.
 
 ## With transformers
 
-Random models of each architecture on the cpu backend; the reference is transformers in float32 arithmetic with the
-same checkpoint. The difference is the largest one of any logit, as a share of the largest logit; KL is the mean
-divergence of the next-token distributions in nats; agreement counts the positions whose likeliest token is the same.
+Random models of each architecture as checkpoints of F32 and of BF16, left as they are or quantised by `ollamax
+create`, on the cpu backend. The reference is transformers in float32 arithmetic with the same checkpoint, on {count}
+tokens, and one that stands for the picture. The difference is the largest one of any logit, as a share of the largest
+logit; KL is the mean divergence of the next-token distributions in nats; agreement counts the positions whose
+likeliest token is the same. Random weights are harder to round than trained ones, and their likeliest tokens lie
+closer together.
+"""
+TABLE = """
+### {title}
 
-| architecture | checkpoint | largest difference | KL | agreement |
-|---|---|---|---|---|
+| weights | F32 checkpoint: difference | KL | agreement | BF16 checkpoint: difference | KL | agreement |
+|---|---|---|---|---|---|---|
 """
 SECOND = """
 ## What quantisation loses
 
-The bundled demo model, whose weights are Q8_0, against itself in float32, on {count} tokens of stories that it tells
-with seeds 0 to 7. Loss is nats per token of these stories; the first row is float32.
+The bundled demo model, whose weights are Q8_0, against itself, on {count} tokens of stories that it tells with seeds
+0 to 7. Loss is nats per token of these stories, {base:.4f} for the model as it is. TQ1_0 and TQ2_0 are made for
+models that were trained with weights of -1, 0 and 1.
 
 | type | largest difference | KL | agreement | loss | more loss |
 |---|---|---|---|---|---|
 """
+
+
+@dataclass(frozen=True)
+class Case:
+    """A checkpoint, token ids with pictures, and transformers' logits of them."""
+
+    directory: Path
+    ids: list[int]
+    pictures: Sequence[bytes]
+    expected: Logits
 
 
 def log_softmax(logits: Logits) -> Logits:
@@ -73,29 +98,72 @@ def compare(found: Logits, expected: Logits) -> tuple[float, float, str]:
     return float(np.abs(found - expected).max() / np.abs(expected).max()), kl, f"{same} of {len(found)}"
 
 
-def text_rows(folder: Path) -> Iterator[tuple[str, str, tuple[float, float, str]]]:
-    """Llama and qwen2 in every type of checkpoint."""
-    for family, split in SPLITS.items():
-        for dtype in ("float32", "float16", "bfloat16"):
-            directory = save_random(family, folder / f"{family}-{dtype}", split, dtype=dtype)
-            with ollamax.load(directory, backend="cpu") as model:
-                yield family.lower(), dtype, compare(model.logits(IDS), reference_logits(directory, IDS))
+def text_case(family: str, split: str) -> Callable[[Path, str], Case]:
+    """Makes the case of llama or qwen2, given a folder and the type of the checkpoint."""
+
+    def make(directory: Path, dtype: str) -> Case:
+        save_random(family, directory, split, dtype=dtype, initializer_range=SPREAD, **SIZES)
+        return Case(directory, IDS, (), reference_logits(directory, IDS))
+
+    return make
 
 
-def picture_rows(folder: Path) -> Iterator[tuple[str, str, tuple[float, float, str]]]:
-    """Mllama without a picture and with one."""
-    for dtype in ("float32", "bfloat16"):
-        directory = folder / f"mllama-{dtype}"
+def picture_case(pictures: Sequence[bytes]) -> Callable[[Path, str], Case]:
+    """The same of mllama."""
+
+    def make(directory: Path, dtype: str) -> Case:
         directory.mkdir()
-        save_random_mllama(directory, dtype)
-        reference_model.cache_clear()
-        with ollamax.load(directory, backend="cpu", num_images=1) as model:
+        save_random_mllama(directory, dtype, text=SIZES)
+        with ollamax.load(directory, backend="cpu") as model:
             (token,) = model.tokenizer.encode("<|image|>", add_bos=False)
-            for pictures in ([], [png(70, 30)]):
-                ids = model.tokenizer.encode("the cat sat" + "<|image|> on the mat" * len(pictures) + " and ran")
-                expected = picture_logits(directory, ids, pictures, token)
-                found = model.logits(ids, images=pictures or None)[:, : expected.shape[-1]]
-                yield f"mllama, {len(pictures)} pictures", dtype, compare(found, expected)
+        ids = [*IDS[:8], *[token] * len(pictures), *IDS[8:]]
+        return Case(directory, ids, pictures, picture_logits(directory, ids, pictures, token))
+
+    return make
+
+
+ARCHITECTURES = {
+    "llama": text_case("Llama", LLAMA3_SPLIT),
+    "qwen2": text_case("Qwen2", QWEN2_SPLIT),
+    "mllama without a picture": picture_case(()),
+    "mllama with a picture": picture_case([png(70, 30)]),
+}
+
+
+def file_types(path: Path) -> list[str]:
+    """The file types that the model at ``path`` can be written in here."""
+    registry = get_registry()
+    names = []
+    with closing(open_source(path, registry)) as source:
+        for name, kind in WRITABLE.items():
+            try:
+                Quantized(source, kind, registry.writers(), requantize=True)
+            except ConversionError:
+                continue
+            names.append(name)
+    return names
+
+
+def quantised(path: Path, name: str | None) -> Model:
+    """The model at ``path`` as ``create`` writes it."""
+    made = create(f"made-{name or 'same'}", Modelfile(from_=str(path)), path.parent, name)
+    return ollamax.load(str(made), backend="cpu", num_images=1)
+
+
+def architecture_rows(title: str, folder: Path) -> Iterator[str]:
+    """The table of one architecture."""
+    yield TABLE.format(title=title)
+    cases = [
+        ARCHITECTURES[title](folder / f"{title}-{name}".replace(" ", "-"), CHECKPOINTS[name]) for name in CHECKPOINTS
+    ]
+    for name in (None, *file_types(cases[0].directory)):
+        cells = []
+        for case in cases:
+            with quantised(case.directory, name) as model:
+                found = model.logits(case.ids, images=list(case.pictures) or None)[:, : case.expected.shape[-1]]
+            share, kl, same = compare(found, case.expected)
+            cells.append(f"{share:.1e} | {kl:.1e} | {same}")
+        yield f"| {name or 'as in the checkpoint'} | {' | '.join(cells)} |\n"
 
 
 def stories(model: Model) -> list[list[int]]:
@@ -115,35 +183,30 @@ def loss(logits: list[Logits], told: list[list[int]]) -> float:
     return float(np.concatenate(lost).mean())
 
 
-def quantisation_rows(folder: Path) -> Iterator[str]:
+def loss_rows() -> Iterator[str]:
     """The demo model in every type that can be written."""
     with ollamax.load("demo", backend="cpu") as model:
         told = stories(model)
         expected = [model.logits(ids)[:-1] for ids in told]
-        source_path = model.modelfile.from_
+        path = Path(str(model.modelfile.from_))
     base = loss(expected, told)
-    yield SECOND.format(count=sum(map(len, told)))
-    yield f"| F32 | 0 | 0 | | {base:.4f} | |\n"
-    for dtype in TYPES:
-        path = folder / f"{dtype.name}.gguf"
-        with open_gguf(source_path) as source:
-            changed = Quantized(source, WRITABLE[dtype.name], metadata=source.typed_metadata)
-            write_gguf(path, changed.metadata, changed.tensors.values(), changed.tensor_bytes)
-        with ollamax.load(path, backend="cpu") as model:
+    yield SECOND.format(count=sum(map(len, told)), base=base)
+    for name in file_types(path):
+        with quantised(path, name) as model:
             found = [model.logits(ids)[:-1] for ids in told]
         share, kl, same = compare(np.concatenate(found), np.concatenate(expected))
         more = loss(found, told)
-        yield f"| {dtype.name} | {share:.1e} | {kl:.1e} | {same} | {more:.4f} | {more - base:+.4f} |\n"
+        yield f"| {name} | {share:.1e} | {kl:.1e} | {same} | {more:.4f} | {more - base:+.4f} |\n"
 
 
 def main() -> None:
     """Write the page."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        lines = [HEAD]
-        for architecture, dtype, (share, kl, same) in (*text_rows(folder), *picture_rows(folder)):
-            lines.append(f"| {architecture} | {dtype} | {share:.1e} | {kl:.1e} | {same} |\n")
-        lines += quantisation_rows(folder)
+        os.environ["OLLAMAX_MODELS"] = str(Path(name) / "store")
+        lines = [HEAD.format(count=len(IDS))]
+        for title in ARCHITECTURES:
+            lines += architecture_rows(title, Path(name))
+        lines += loss_rows()
     (ROOT / "docs" / "parity.md").write_text("".join(lines), encoding="utf-8")
     print("".join(lines))
 

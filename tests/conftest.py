@@ -74,8 +74,11 @@ CHAT_WITH_PICTURES = """{{ bos_token }}{% for turn in messages %}[{{ turn.role }
 {{- part.text }}{% endif %}{% endfor %}{% endif %}{% endfor %}[assistant]"""
 
 
-def save_random_mllama(directory: Path, dtype: str = "float32") -> Path:
-    """Write a random MllamaForConditionalGeneration with tokenizer, chat template and image processor."""
+def save_random_mllama(directory: Path, dtype: str = "float32", **changes: Any) -> Path:
+    """Write a random MllamaForConditionalGeneration with tokenizer, chat template and image processor.
+
+    ``changes`` are those of ``write_random_mllama``.
+    """
     import transformers
 
     vocab = save_byte_level(directory, LLAMA3_SPLIT)
@@ -83,7 +86,7 @@ def save_random_mllama(directory: Path, dtype: str = "float32") -> Path:
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|image|>"]})
     tokenizer.chat_template = CHAT_WITH_PICTURES
     tokenizer.save_pretrained(directory)
-    return write_random_mllama(directory, vocab, dtype=dtype)
+    return write_random_mllama(directory, vocab, dtype=dtype, **changes)
 
 
 @pytest.fixture(scope="session")
