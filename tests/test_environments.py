@@ -52,6 +52,12 @@ def test_each_marker_is_of_one_environment(markers: set[str]) -> None:
     assert len(selected_by(markers)) == 1
 
 
+def test_ci_leaves_no_environment_out() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = readme.split("<!-- test command -->")[1].split("```")[1]
+    assert command.rstrip().endswith("/tox")
+
+
 def test_plain_tests_need_neither_torch_nor_a_compiler() -> None:
     assert selected_by(set()) == ["py"]
     lines = (ROOT / "requirements-test.txt").read_text(encoding="utf-8").splitlines()
