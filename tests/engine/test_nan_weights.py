@@ -10,6 +10,8 @@ from click.testing import CliRunner
 import ollamax
 from ollamax.cli.run import run
 
+pytestmark = pytest.mark.reference
+
 WARNING = "tensor blk.1.ffn_up.weight holds NaN; what the model computes with it will be NaN too"
 
 
