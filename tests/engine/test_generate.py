@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,18 @@ def test_pictures_are_rejected_by_name(load: Load) -> None:
         lambda: model.chat([{"role": "user", "content": "hi", "images": [b"x"]}]),
     ):
         with pytest.raises(OptionError, match="cannot see pictures"):
+            call()
+
+
+@pytest.mark.parametrize("images", ["a.png", Path("a.png"), b"x", 5, {"a.png": 1}, iter([b"x"]), np.zeros(3)])
+def test_pictures_that_are_no_list_are_refused(load: Load, images: Any) -> None:
+    model, problem = load(), f"has images of type {type(images).__name__}; expected a list of paths or bytes"
+    for call in (
+        lambda: model.generate("hi", images=images),
+        lambda: model.logits([1], images=images),
+        lambda: model.chat([{"role": "user", "content": "hi", "images": images}]),
+    ):
+        with pytest.raises(UsageError, match=problem):
             call()
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ollamax.engine.chunk import Chunk, DoneReason, Stats
 from ollamax.engine.generate import check_fit
-from ollamax.engine.picture import read_image
+from ollamax.engine.picture import check_images, read_image
 from ollamax.errors import UsageError
 from ollamax.tokenizer.base import Tokenizer
 from ollamax.types import Message
@@ -58,13 +57,11 @@ def _read(place: str, item: ChatMessage) -> Message:
     unknown = sorted(set(item) - _KEYS)
     if unknown:
         raise UsageError(f"{place} has {', '.join(map(repr, unknown))}; known are role, content and images")
-    role, content, images = item.get("role"), item.get("content"), item.get("images") or ()
+    role, content, images = item.get("role"), item.get("content"), check_images(place, item.get("images"))
     if role not in ROLES:
         raise UsageError(f"{place} has role {role!r}; expected one of {', '.join(ROLES)}")
     if not isinstance(content, str):
         raise UsageError(f"{place} has content of type {type(content).__name__}; expected text")
-    if isinstance(images, str | bytes | Path):
-        raise UsageError(f"{place} has images of type {type(images).__name__}; expected a list of paths or bytes")
     return Message(role, content, tuple(read_image(place, image) for image in images))
 
 

@@ -13,7 +13,7 @@ from ollamax.engine.chat import ChatMessage, Reply, collect, fit, read_messages
 from ollamax.engine.chunk import Chunk
 from ollamax.engine.generate import Generation
 from ollamax.engine.options import Options
-from ollamax.engine.picture import Image, PictureReader, Shown, read_image
+from ollamax.engine.picture import Image, PictureReader, Shown, check_images, read_image
 from ollamax.engine.runner import Logits, Runner
 from ollamax.engine.sequence import Sequence as Held
 from ollamax.errors import OptionError, one_line
@@ -201,8 +201,9 @@ class Model:
         return tokens
 
     def _read_images(self, images: Sequence[Image] | None) -> list[bytes]:
-        self._check_sight(bool(images))
-        return [read_image(f"picture {number}", image) for number, image in enumerate(images or (), 1)]
+        listed = check_images("the prompt", images)
+        self._check_sight(bool(listed))
+        return [read_image(f"picture {number}", image) for number, image in enumerate(listed, 1)]
 
     def _show(self, ids: Sequence[int], images: Sequence[bytes]) -> tuple[Shown, ...]:
         return self._pictures.find(ids, images) if self._pictures else ()

@@ -22,6 +22,18 @@ Image = bytes | str | os.PathLike[str]
 LARGEST_FILE = 64 << 20
 
 
+def check_images(place: str, images: object) -> Sequence[Image]:
+    """``images`` if it is a list or another sequence, empty for None; raises UsageError, led by ``place``.
+
+    A lone path or lone bytes would be taken letter by letter, and an iterator be empty when it is shown again.
+    """
+    if images is None:
+        return ()
+    if isinstance(images, str | bytes | bytearray) or not isinstance(images, Sequence):
+        raise UsageError(f"{place} has images of type {type(images).__name__}; expected a list of paths or bytes")
+    return images
+
+
 def read_image(place: str, image: object) -> bytes:
     """The bytes of a picture that is given as such or as a path; ``place`` leads the messages of errors.
 
