@@ -166,13 +166,19 @@ def test_chat_leaves_out_the_oldest_messages(load: Load) -> None:
     ("messages", "message"),
     [
         ([], "at least one message"),
+        ("hi", "message 1 is of type str; expected a mapping with role and content"),
+        ({"role": "user", "content": "hi"}, "a chat is a list of messages, each with role and content, not dict"),
+        (5, "a chat is a list of messages, .* not int"),
+        (["hi"], "message 1 is of type str; expected a mapping with role and content"),
+        ([{"role": "user", "content": "hi"}, None], "message 2 is of type NoneType"),
+        ([{"role": "user", "content": "hi", 1: 2, "tool": 3}], "message 1 has 'tool', 1; known are"),
         ([{"role": "user"}], "message 1 has content of type NoneType"),
         ([{"role": "king", "content": "hi"}], "message 1 has role 'king'"),
         ([{"role": "user", "content": "hi", "tool": 1}], "message 1 has 'tool'; known are"),
         ([{"role": "user", "content": "hi", "images": [3]}], "image of type int"),
     ],
 )
-def test_messages_are_checked(load: Load, messages: list[dict[str, Any]], message: str) -> None:
+def test_messages_are_checked(load: Load, messages: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load().chat(messages)
 

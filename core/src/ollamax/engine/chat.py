@@ -45,6 +45,8 @@ class Prompt:
 
 def read_messages(messages: Sequence[ChatMessage | Message]) -> list[Message]:
     """Checked messages; raises UsageError that names what is wrong with which one."""
+    if not isinstance(messages, Sequence):
+        raise UsageError(f"a chat is a list of messages, each with role and content, not {type(messages).__name__}")
     if not messages:
         raise UsageError("a chat needs at least one message")
     return [
@@ -54,9 +56,11 @@ def read_messages(messages: Sequence[ChatMessage | Message]) -> list[Message]:
 
 
 def _read(place: str, item: ChatMessage) -> Message:
-    unknown = sorted(set(item) - _KEYS)
+    if not isinstance(item, Mapping):
+        raise UsageError(f"{place} is of type {type(item).__name__}; expected a mapping with role and content")
+    unknown = sorted(map(repr, set(item) - _KEYS))
     if unknown:
-        raise UsageError(f"{place} has {', '.join(map(repr, unknown))}; known are role, content and images")
+        raise UsageError(f"{place} has {', '.join(unknown)}; known are role, content and images")
     role, content, images = item.get("role"), item.get("content"), check_images(place, item.get("images"))
     if role not in ROLES:
         raise UsageError(f"{place} has role {role!r}; expected one of {', '.join(ROLES)}")
