@@ -142,4 +142,21 @@ def test_a_slot_that_does_not_exist(load: Load, slot: int) -> None:
         runner.decode([0, slot], [TEXT[0], TEXT[3]])
     with pytest.raises(UsageError, match=problem):
         runner.prefill(slot, TEXT[:3])
+    for call in (
+        lambda: runner.show(slot, ()),
+        lambda: runner.truncate(slot),
+        lambda: runner.slide(slot, keep=0, discard=1),
+        lambda: runner.copy(1, slot, 3),
+        lambda: runner.copy(slot, 0, 3),
+    ):
+        with pytest.raises(UsageError, match=problem):
+            call()
     assert (runner.book.length(0), runner.book.length(1)) == (0, 3)
+
+
+@pytest.mark.parametrize(("slots", "tokens"), [([], []), ([0, 1], TEXT[:1]), ([0], TEXT[:2])])
+def test_a_step_takes_one_token_for_each_slot(load: Load, slots: list[int], tokens: list[int]) -> None:
+    runner = load(parallel=2).runner
+    with pytest.raises(UsageError, match=f"^{len(slots)} slots and {len(tokens)} tokens; a step takes one token"):
+        runner.decode(slots, tokens)
+    assert runner.computed == runner.book.length(0) == runner.book.length(1) == 0

@@ -64,6 +64,8 @@ class Runner:
 
     def decode(self, slots: Sequence[int], tokens: Sequence[int]) -> Logits:
         """Append one token to each of several different sequences in one step; logits ``(len(slots), n_vocab)``."""
+        if not len(slots) == len(tokens) > 0:
+            raise UsageError(f"{len(slots)} slots and {len(tokens)} tokens; a step takes one token for each slot")
         if len(set(slots)) < len(slots):
             raise UsageError(f"slots {list(slots)} hold one twice; a sequence takes one token in a step")
         for slot in slots:
@@ -79,6 +81,7 @@ class Runner:
     def show(self, slot: int, pictures: Sequence[Shown]) -> None:
         """Make these the pictures of a sequence, before its tokens are computed; UsageError for a blind model."""
         self.check_open()
+        self._check_slots(slot)
         if self._vision:
             self._vision.show(slot, pictures)
         elif pictures:
@@ -86,6 +89,7 @@ class Runner:
 
     def truncate(self, slot: int, length: int = 0) -> int:
         """Forget everything of a sequence from position ``length`` on; returns how many tokens are left."""
+        self._check_slots(slot)
         left = self.book.usable(slot, length)
         self.book.truncate(slot, left)
         return left
@@ -96,6 +100,7 @@ class Runner:
         Where that is interrupted, the whole sequence is forgotten: nobody knows which keys were turned.
         """
         self.check_open()
+        self._check_slots(slot)
         length = max(keep, self.book.length(slot) - discard)
         try:
             turn = self.book.slide(slot, keep, discard)
@@ -111,6 +116,7 @@ class Runner:
     def copy(self, source: int, target: int, length: int) -> int:
         """Make ``target`` start with the first ``length`` tokens of ``source``; returns how many it got."""
         self.check_open()
+        self._check_slots(source, target)
         usable = self.book.usable(source, length)
         for prefix, rows in self.book.copy(source, target, usable).items():
             self._backend.copy_rows(source, target, rows, prefix=prefix)
@@ -130,10 +136,14 @@ class Runner:
         if self._closed:
             raise UsageError("the model was closed; load it again to use it")
 
+    def _check_slots(self, *slots: int) -> None:
+        for slot in slots:
+            if not 0 <= slot < self._slots:
+                raise UsageError(f"slot {slot} does not exist, expected 0 to {self._slots - 1}; raise parallel")
+
     def _check_room(self, slot: int, wanted: int) -> None:
         self.check_open()
-        if not 0 <= slot < self._slots:
-            raise UsageError(f"slot {slot} does not exist, expected 0 to {self._slots - 1}; raise parallel")
+        self._check_slots(slot)
         held = self.book.length(slot)
         if held + wanted > self.capacity:
             raise ContextFullError(
