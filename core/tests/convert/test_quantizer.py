@@ -56,6 +56,31 @@ def test_a_result_of_the_wrong_size(size):
         Quantizers([writer("a", DType.Q4_K, size=size)]).quantize(VALUES, DType.Q4_K)
 
 
+@pytest.mark.parametrize("fault", [OSError("gone"), SystemExit(0)])
+def test_one_that_fails_does_not_break_the_others(fault, capsys):
+    class Failing(writer("a", DType.Q4_K, DType.Q6_K)):
+        def __init__(self):
+            print("about to fail")
+            raise fault
+
+    quantizers = Quantizers([Failing, writer("b", DType.Q6_K)])
+    assert quantizers.quantize(VALUES, DType.Q8_0).tobytes() == quantize(VALUES, DType.Q8_0).tobytes()
+    assert quantizers.quantize(VALUES, DType.Q6_K).tobytes() == bytes(2 * 210)
+    with pytest.raises(ConversionError, match=rf"; a: its constructor raised {type(fault).__name__}: {fault}$"):
+        quantizers.require([DType.Q4_K], "Q4_K_S")
+    assert capsys.readouterr() == ("", "about to fail\n")
+
+
+@pytest.mark.parametrize("fault", [ValueError("no room"), SystemExit(0)])
+def test_one_that_fails_to_write_is_named(fault):
+    class Failing(writer("a", DType.Q4_K)):
+        def quantize(self, values, dtype):
+            raise fault
+
+    with pytest.raises(ConversionError, match=rf"^quantizer a failed to write Q4_K: {type(fault).__name__}: {fault}$"):
+        Quantizers([Failing]).quantize(VALUES, DType.Q4_K)
+
+
 def test_the_registry_says_what_to_install():
     with pytest.raises(ConversionError, match="pip install ollamax-backend-ggml"):
         Registry().writers().require([DType.Q4_K], "Q4_K_M")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, ClassVar
 
 from ollamax.errors import ConversionError
@@ -60,10 +62,10 @@ class Quantizers:
         self._reasons: list[str] = []
         self._way_out = way_out
         for kind in quantizers:
-            if reason := _reason(kind):
-                self._reasons.append(f"{kind.name}: {reason}")
+            writer = _made(kind)
+            if not isinstance(writer, Quantizer):
+                self._reasons.append(f"{kind.name}: {writer}")
                 continue
-            writer = kind()
             for dtype in kind.dtypes:
                 self._writers.setdefault(dtype, writer)
         self.dtypes: frozenset[DType] = can_quantize | self._writers.keys()
@@ -83,17 +85,29 @@ class Quantizers:
         writer = self._writers.get(dtype)
         if writer is None:
             return quantize(values, dtype)
-        result: object = writer.quantize(values, dtype)
+        try:
+            result: object = writer.quantize(values, dtype)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit would end the process without a word
+            problem = f"{type(error).__name__}: {error}"
+            raise ConversionError(f"quantizer {writer.name} failed to write {dtype.name}: {problem}") from error
         return _checked(result, writer.name, dtype, len(values) * dtype.row_bytes(values.shape[-1]))
 
 
-def _reason(kind: type[Quantizer]) -> str | None:
+def _made(kind: type[Quantizer]) -> Quantizer | str:
+    """The quantizer, or why it cannot work here; a plugin's fault must not keep the others from working."""
+    step = "unavailable()"
     try:
-        return kind.unavailable()
+        with redirect_stdout(sys.stderr):  # standard output is for the plan as JSON
+            if reason := kind.unavailable():
+                return reason
+            step = "its constructor"
+            return kind()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a plugin's fault must not keep the others from working
-        return f"unavailable() raised {type(error).__name__}: {error}"
+    except BaseException as error:
+        return f"{step} raised {type(error).__name__}: {error}"
 
 
 def _checked(result: object, writer: str, dtype: DType, size: int) -> Bytes:
