@@ -85,7 +85,9 @@ def pytorch(directory, **files):
     return directory
 
 
-@pytest.mark.parametrize("name", ["pytorch_model__bin", "consolidated__00__pth", "mine__pth"])
+@pytest.mark.parametrize(
+    "name", ["pytorch_model__bin", "pytorch_model-00001-of-00001__bin", "consolidated__00__pth", "mine__pth"]
+)
 def test_one_file_of_pytorch_weights(checkpoint_dir, name):
     directory = pytorch(checkpoint_dir(CONFIG), **{name: {"a": A, "b": B}})
     (directory / "training_args.bin").write_bytes(b"a trainer's own, no weights")
@@ -154,6 +156,7 @@ def test_a_file_is_no_directory(tmp_path):
     [
         ["one", "two"],
         ["model-00001-of-00003", "model-00003-of-00003"],
+        ["model-00001-of-00003"],
         ["a-00001-of-00002", "b-00002-of-00002"],
         ["model-00000-of-00001", FIRST],
     ],

@@ -107,15 +107,15 @@ def _read_index(path: Path, kind: _Format) -> dict[str, str]:
 
 def _unindexed(directory: Path, kind: _Format) -> list[str]:
     names = sorted(path.name for path in directory.glob(kind.others))
-    if len(names) <= 1:
-        return names
     parts = [kind.numbered(name) for name in names]
+    if not parts or parts == [None]:
+        return names
     total = parts[0][2] if parts[0] else "0"
     expected = [(parts[0][0], f"{i:05}", total) for i in range(1, int(total) + 1)] if parts[0] else []
     if parts != expected:
-        raise CheckpointError(
-            directory, f"{len(names)} {kind.suffix[1:]} files, but neither {kind.index} nor a full count"
-        )
+        shown = f"only {names[0]!a:.100}" if len(names) == 1 else f"{len(names)} {kind.suffix[1:]} files"
+        problem = f"{shown}, but neither {kind.index} nor a full count; download the whole model"
+        raise CheckpointError(directory, problem)
     return names
 
 
