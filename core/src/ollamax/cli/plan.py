@@ -22,8 +22,8 @@ def show_plan(plan: Plan, as_json: bool) -> None:
         print(f"{len(plan.tensors)} tensors: {counts}; {format_size(plan.nbytes)} to write")
     for problem in plan.problems:
         print_error(problem)
-    if plan.problems:
-        raise ConversionError(f"{plan.name} cannot be created, for {len(plan.problems)} reasons given above")
+    if count := len(plan.problems):
+        raise ConversionError(f"{plan.name} cannot be created, for {count} reason{'s' * (count > 1)} given above")
 
 
 def _cells(row: PlannedTensor) -> tuple[str, ...]:

@@ -109,6 +109,7 @@ def test_a_dry_run_finds_what_is_wrong_beside_the_tensors(work, checkpoint, stor
     assert status == 1
     assert problem in json.loads(out)["problems"][0]
     assert len(errors) == 2
+    assert errors[-1].endswith("for 1 reason given above")
 
 
 TEMPLATE = "{{ raise_exception('never') }}"
