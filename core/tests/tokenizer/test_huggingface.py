@@ -124,6 +124,24 @@ def test_tokenizer_json_counts_beside_tokenizer_model(spm_directories, sentencep
     check()
 
 
+@pytest.mark.parametrize("stale", ["other", "smaller"])
+def test_a_tokenizer_model_of_another_vocabulary_is_refused(spm_directories, sentencepiece_model, tmp_path, stale):
+    directory = shutil.copytree(spm_directories["converted"], tmp_path / "model")
+    shutil.copy(sentencepiece_model, directory)
+    loaded(directory)
+
+    def edit(content):
+        vocab = content["model"]["vocab"]
+        first, second = (text for text, token in vocab.items() if token in (300, 301))
+        vocab[first], vocab[second] = vocab[second], vocab[first]
+        if stale == "smaller":
+            vocab |= {first: 300, second: 301, "extra": len(vocab)}
+
+    spoil(directory, edit)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.model: id \d+ is not '.+', as tokenizer\.json says; remove"):
+        loaded(directory)
+
+
 def test_a_directory_and_the_gguf_made_of_it_agree(byte_levels, spm_directories, tmp_path):
     for index, directory in enumerate([*byte_levels.values(), *spm_directories.values()]):
         direct, stored = loaded(directory), loaded(directory, tmp_path / f"{index}.gguf")

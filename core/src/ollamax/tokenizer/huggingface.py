@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,8 @@ def _sentencepiece(
         except ValueError as error:
             raise CheckpointError(path, str(error)) from error
         pieces, rule = dict(enumerate(model.pieces)), SpaceRule(model.add_dummy_prefix, config.get("legacy") is True)
+        if described:
+            _check_same(path, pieces, described, added)
     elif described:
         path = described.path
         pieces, rule = _converted_pieces(described, added), space_rule(described)
@@ -119,6 +121,16 @@ def _sentencepiece(
     if described:  # what transformers and the tokenizers library read where both files are there
         rule = space_rule(described)
     return table, {"tokenizer.ggml.model": "llama", "tokenizer.ggml.pre": "default", **rule.metadata()}
+
+
+def _check_same(path: Path, pieces: Mapping[int, Piece], described: TokenizerJson, added: set[str]) -> None:
+    """Raise CheckpointError where tokenizer.json has a token that tokenizer.model has not, or under another id."""
+    for text, token in described.vocab.items():
+        if text not in added and (token not in pieces or pieces[token].text != text):
+            problem = (
+                f"id {token} is not {text!a:.60}, as {described.path.name} says; remove the file that is out of date"
+            )
+            raise CheckpointError(path, problem)
 
 
 def _converted_pieces(described: TokenizerJson, added: set[str]) -> dict[int, Piece]:
