@@ -40,6 +40,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
 def parse_object(path: Path, data: bytes) -> dict[str, Any]:
     """The JSON object in ``data``, which comes from ``path``; a repeated key is an error at any depth."""
+    check_pointer(path, data)
     try:
         value = json.loads(data, object_pairs_hook=_unique)
     except _RepeatedKeyError as error:
@@ -51,6 +52,12 @@ def parse_object(path: Path, data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(path, f"holds a JSON {type(value).__name__}; expected an object")
     return value
+
+
+def check_pointer(path: Path, head: bytes) -> None:
+    """CheckpointError if a file that begins with ``head`` only says where Git LFS keeps the file itself."""
+    if head.startswith(b"version https://git-lfs"):
+        raise CheckpointError(path, "a Git LFS pointer; fetch the file itself with `git lfs pull`")
 
 
 def typed(path: Path, value: Any, kind: type, where: str) -> Any:

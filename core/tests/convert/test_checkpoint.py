@@ -60,6 +60,7 @@ def failure(directory):
         ({"architectures": [3]}, "architectures"),
         ([1, 2], "expected an object"),
         ({**CONFIG, "quantization_config": {"quant_method": "gptq"}}, "'gptq' are not supported"),
+        ({**CONFIG, "quantization_config": {"load_in_8bit": True}}, "'bitsandbytes' are not supported"),
         ({**CONFIG, "quantization_config": "fp8"}, "'fp8' are not supported"),
     ],
 )

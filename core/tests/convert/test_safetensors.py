@@ -77,7 +77,8 @@ BAD = {
     ),
     "line break in a name": (pack({"a\nb": F32}, bytes(8)), r"'a\\nb'"),
     "name of 300 characters": (pack({"a" * 300: F32}, bytes(8)), "too long"),
-    "empty file": (b"", "header too small"),
+    "empty file": (b"", "the file is empty"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
     "three bytes": (b"abc", "header too small"),
 }  # fmt: skip
 

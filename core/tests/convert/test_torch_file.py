@@ -424,7 +424,9 @@ def test_truncated_files(tmp_path, keep, old):
 
 def test_what_is_no_file_of_torch(tmp_path):
     path = tmp_path / "x.bin"
-    for data in (b"version https://git-lfs", b"<html>", b"\x80\x02K\x01."):
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    assert "a Git LFS pointer; fetch the file itself with `git lfs pull`" in failure(path)
+    for data in (b"<html>", b"\x80\x02K\x01."):
         path.write_bytes(data)
         assert "not a file that torch.save wrote" in failure(path)
     path.unlink()

@@ -181,6 +181,16 @@ def test_all_end_ids_of_the_generation_config_count(directory):
         tokenizer_metadata(directory, PRE_TOKENIZERS)
 
 
+@pytest.mark.parametrize("nothing", [-1, 10**6, [-1]])
+def test_a_padding_id_that_is_none_does_not_count(directory, nothing):
+    change(directory / "tokenizer_config.json", pad_token="")
+    change(directory / "generation_config.json", pad_token_id=nothing)
+    assert "tokenizer.ggml.padding_token_id" not in tokenizer_metadata(directory, PRE_TOKENIZERS)
+    change(directory / "generation_config.json", pad_token_id="none")
+    with pytest.raises(CheckpointError, match=r"generation_config\.json, pad_token_id: 'none' is no int"):
+        tokenizer_metadata(directory, PRE_TOKENIZERS)
+
+
 def test_chat_templates(directory):
     key = "tokenizer.chat_template"
     config = directory / "tokenizer_config.json"

@@ -53,13 +53,21 @@ def _read_config(directory: Path) -> dict[str, Any]:
     config = read_object(directory / CONFIG, 8 * MiB)
     quantization = config.get("quantization_config")
     if quantization is not None:
-        method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
+        method = _method(quantization)
         raise CheckpointError(
             directory / CONFIG,
             f"weights quantised with {method!r:.60} are not supported; use the model in F32, F16 or BF16",
             where="quantization_config",
         )
     return config
+
+
+def _method(quantization: object) -> object:
+    """How the weights were quantised; configs of bitsandbytes from before transformers 4.30 do not name it."""
+    if not isinstance(quantization, dict):
+        return quantization
+    unnamed = "bitsandbytes" if {"load_in_8bit", "load_in_4bit"} & quantization.keys() else "an unnamed method"
+    return quantization.get("quant_method") or unnamed
 
 
 def _architecture(path: Path, config: dict[str, Any]) -> str:

@@ -29,9 +29,8 @@ class SafetensorsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._data: Bytes | None = None
+        self._data: Bytes | None = map_file(path)
         _validate(path)
-        self._data = map_file(path)
         self._spans: dict[str, tuple[int, int]] = {}
         self.tensors = self._read_header(self._data)
 
@@ -67,8 +66,6 @@ class SafetensorsFile:
 def _validate(path: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        raise CheckpointError(path, "not a regular file")
     try:
         with safe_open(path, framework="numpy"):
             pass

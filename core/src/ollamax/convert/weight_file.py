@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ollamax.errors import CheckpointError
+from ollamax.json_file import check_pointer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,12 +53,16 @@ def check_name(path: Path, name: object) -> str:
 
 
 def map_file(path: Path) -> Bytes:
-    """The file as bytes, mapped read-only; CheckpointError when it is empty, irregular or unreadable."""
+    """The file as bytes, mapped read-only; CheckpointError when it is empty, irregular, unreadable or a pointer."""
     import numpy as np
 
     try:
         if not path.is_file():  # a pipe or a device would block or never end
             raise CheckpointError(path, "not a regular file")
-        return np.memmap(path, dtype=np.uint8, mode="r")
+        if not path.stat().st_size:
+            raise CheckpointError(path, "the file is empty")
+        data = np.memmap(path, dtype=np.uint8, mode="r")
     except (OSError, ValueError) as error:
         raise CheckpointError(path, f"cannot be mapped: {error}") from error
+    check_pointer(path, data[:64].tobytes())
+    return data

@@ -64,6 +64,9 @@ class SpecialIds:
             if value is None:
                 continue
             values = value if isinstance(value, list) else [value]
+            if key == "pad_token_id":
+                # Only training pads. Published configs say -1 for no such token, or name one beyond the vocabulary.
+                values = [token for token in values if 0 <= typed(path, token, int, key) < n_vocab]
             for token in values:
                 if not 0 <= typed(path, token, int, key) < n_vocab:
                     raise CheckpointError(path, f"id {token} is not below the {n_vocab} tokens", where=key)
@@ -72,10 +75,10 @@ class SpecialIds:
 
 
 def _content(path: Path, value: Any, where: str) -> str | None:
-    """A token that is written as a string or as an object with ``content``."""
+    """A token that is written as a string or as an object with ``content``; an empty string is none."""
     if isinstance(value, dict):
         value = value.get("content")
-    return None if value is None else str(typed(path, value, str, where))
+    return None if value is None else str(typed(path, value, str, where)) or None
 
 
 def _contents(path: Path, values: Any, where: str) -> list[str]:
