@@ -34,7 +34,7 @@ ANYBODY = frozenset({"", "errors", "types", "config", "json_file", "mapped_pages
 
 # What a plugin may import; "" is `import ollamax`.
 PUBLIC = frozenset({"", "ml", "ml.nn", "arch", "backend", "tokenizer", "convert", "kvcache", "gguf"})
-PUBLIC |= frozenset({"errors", "types", "testing"})
+PUBLIC |= frozenset({"errors", "types", "mapped_pages", "testing"})
 
 LONGEST_FILE = 500
 LONGEST_FUNCTION = 40
