@@ -97,11 +97,12 @@ def test_unknown_architecture_names_what_is_installed_and_the_way_out(
     refuse(other, ArchitectureError, "'nobody' is not installed .*llama.*list-plugins")
 
 
-def test_unknown_pre_tokenizer_and_backend(tmp_path: Path) -> None:
+def test_unknown_pre_tokenizer_and_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ollamax.plugins.index._index", lambda: {"backends": {"later": "ollamax-backend-later"}})
     path = write_random_llama(tmp_path / "a.gguf", tokenizer__ggml__pre="strange")
     refuse(path, TokenizerError, "strange")
     good = write_random_llama(tmp_path / "b.gguf")
-    refuse(good, BackendError, "'ggml' is not installed.*pip install ollamax-backend-ggml", backend="ggml")
+    refuse(good, BackendError, "'later' is not installed.*pip install ollamax-backend-later", backend="later")
 
 
 def test_vocabulary_and_embedding_must_agree(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The ggml backend: quantised matrices on the processor, through ggml-python."""

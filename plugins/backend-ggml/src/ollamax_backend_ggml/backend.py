@@ -1,0 +1,132 @@
+"""The backend class: ggml on the processor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ollamax.backend import Backend, BackendOptions, Probe, Program, Weight
+from ollamax.errors import BackendError
+from ollamax.ml import LEAVES, Graph, Op
+from ollamax.ml.shape import concrete
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ollamax.backend.base import Progress
+
+    Array = npt.NDArray[Any]
+
+
+class GGML(Backend):
+    """Runs every op with ggml, and weights as they are stored.
+
+    Caches are kept as float32, float16 or Q8_0; the constructor raises BackendError for another type, and where the
+    library is missing or does not fit.
+    """
+
+    name = "ggml"
+    ops = frozenset(Op) - LEAVES
+    dim_steps: ClassVar[Mapping[str, int]] = {"S": 256, "W": 256}
+
+    def __init__(self, options: BackendOptions | None = None) -> None:
+        from ollamax_backend_ggml.bucket import Scratch
+        from ollamax_backend_ggml.library import library
+        from ollamax_backend_ggml.memory import Residents
+        from ollamax_backend_ggml.processor import Processor
+        from ollamax_backend_ggml.states import States
+        from ollamax_backend_ggml.weights import Weights
+
+        super().__init__(options)
+        self._library = loaded = library()
+        self._residents = Residents(loaded)
+        self._states = States(self.options.cache_type, self._residents)
+        self._processor = Processor(loaded, self.options.threads)
+        self._scratch = Scratch(loaded, self._processor)
+        self._weights = Weights(loaded, self._processor, self._residents, {}, None)
+        self._programs: list[Any] = []
+        self._constants: dict[Any, int] = {}
+        self._closed = False
+
+    @classmethod
+    def probe(cls) -> Probe:
+        """The processor with what the library makes of it, or why the library cannot be used."""
+        from ollamax_backend_ggml.features import describe
+
+        try:
+            return Probe((describe(),))
+        except BackendError as error:
+            return Probe(reason=str(error))
+
+    def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
+        """Take the weights as they are stored; they are packed when a program is built."""
+        from ollamax_backend_ggml.weights import Weights
+
+        self._check_open()
+        largest = max((math.prod(weight.shape) for weight in weights.values()), default=0)
+        small = self.options.threads is None and largest < _WORTH_THREADS
+        self._processor.use(1 if small else self._processor.threads)
+        self._weights = Weights(self._library, self._processor, self._residents, weights, progress)
+
+    def build(self, graph: Graph) -> Program:
+        """Place weights and states; graphs of the library are built when their sizes are known.
+
+        Raises BackendError with the figures when weights and states do not fit the free memory.
+        """
+        from ollamax_backend_ggml.builder import Parts
+        from ollamax_backend_ggml.host import Host
+        from ollamax_backend_ggml.memory import require
+        from ollamax_backend_ggml.program import GGMLProgram
+
+        self._check_open()
+        host = Host(graph)
+        shapes = {name: concrete(node.shape, {}) for name, node in graph.states.items()}
+        packing = self._weights.plan(graph)
+        cache = sum(self._states.needed(name, shape) for name, shape in shapes.items())
+        require({"weights": packing.memory, "cache": cache})
+        for name, shape in shapes.items():
+            self._states.open(name, shape)
+        self._weights.take(graph, packing)
+        parts = Parts(self._library, graph, host, self._weights, self._states, self._residents, self._constants, {})
+        program = GGMLProgram(parts, self._processor, self._scratch)
+        self._programs.append(program)
+        return program
+
+    def cancel(self) -> None:
+        """End the computation that runs in another thread, within a token: it raises BackendError there."""
+        self._processor.cancel()
+
+    def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
+        """Copy cells from one slot to another, in every state whose name begins with ``prefix``."""
+        self._states.copy_rows(source, target, rows, prefix)
+
+    def read_state(self, name: str, slot: int) -> Array:
+        """A copy of one slot."""
+        return self._states.find(name).slot(slot)
+
+    def write_state(self, name: str, slot: int, value: Array) -> None:
+        """Replace one slot."""
+        state = self._states.find(name)
+        if value.shape != state.shape[1:]:
+            raise BackendError(f"backend ggml: state {name!r} takes {state.shape[1:]} per slot, not {value.shape}")
+        state.replace(slot, value)
+
+    def close(self) -> None:
+        """Release weights, states, programs and threads; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for program in self._programs:
+            program.close()
+        self._scratch.close()
+        self._processor.close()
+        self._residents.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackendError("backend ggml: the backend was closed")
+
+
+_WORTH_THREADS = 4 * 2**20
+"""Elements of the largest weight below which meeting after each op costs more than a second thread saves."""

@@ -1,0 +1,22 @@
+"""What the installed library makes of the processor."""
+
+from __future__ import annotations
+
+from ollamax.backend import Device
+from ollamax_backend_ggml.hardware import total_memory
+from ollamax_backend_ggml.library import INSTALL, library
+
+_FEATURES = ("avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx_int8", "neon", "dotprod", "matmul_int8", "sve")
+
+RANK = 10.0
+"""Above the NumPy backend, below graphics processors."""
+
+
+def describe() -> Device:
+    """The processor; raises BackendError when the library cannot be used."""
+    loaded = library()
+    found = [name for name in _FEATURES if getattr(loaded, f"cpu_has_{name}")()]
+    text = f"CPU by ggml {loaded.version().decode()} ({' '.join(found) or 'no vector units'})"
+    if not loaded.cpu_has_llamafile():
+        text += f"; built without LLAMAFILE, which makes prompts slow with F32, F16 and Q8_0 weights: {INSTALL}"
+    return Device("cpu", text, total_memory(), RANK)

@@ -1,0 +1,117 @@
+"""Memory that tensors lie in: NumPy arrays that the library uses in place, and what may be taken at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ollamax.errors import BackendError
+from ollamax_backend_ggml.hardware import available_memory
+from ollamax_backend_ggml.library import Library, tensor
+
+Array = npt.NDArray[Any]
+
+ALIGNMENT = 64
+"""Of our own arrays; a cache line. The library ends the process below 32."""
+
+_LEAST_ALIGNMENT = 32
+_RESERVE = 64 << 20
+"""Left to the rest of the process."""
+
+
+def aligned_zeros(size: int) -> npt.NDArray[np.uint8]:
+    """``size`` bytes of zeros, of which the system gives a page when it is first touched. Raises BackendError."""
+    try:
+        whole = np.zeros(size + ALIGNMENT, np.uint8)
+    except MemoryError:
+        raise BackendError(f"backend ggml: {size:,} bytes of memory cannot be allocated") from None
+    start = -whole.ctypes.data % ALIGNMENT
+    return whole[start : start + size]
+
+
+def fits_in_place(data: npt.NDArray[np.uint8]) -> bool:
+    """Whether the library can use ``data`` where it lies."""
+    return data.ctypes.data % _LEAST_ALIGNMENT == 0 and data.flags.c_contiguous
+
+
+def aligned(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """``data``, or a copy of it where the library could not use it in place."""
+    if fits_in_place(data):
+        return data
+    copy = aligned_zeros(data.size)
+    copy[:] = data
+    return copy
+
+
+def require(needed: dict[str, int]) -> None:
+    """Raise BackendError with the figures (bytes by purpose) unless all of it fits the memory that is free."""
+    free, total = available_memory() - _RESERVE, sum(needed.values())
+    if total > free:
+        parts = ", ".join(f"{purpose} {size / 1e6:,.0f} MB" for purpose, size in needed.items() if size)
+        raise BackendError(
+            f"backend ggml: the model needs {total / 1e6:,.0f} MB ({parts}) and {max(free, 0) / 1e6:,.0f} MB are "
+            "free; take a smaller num_ctx, a smaller model, or a more compact cache type"
+        )
+
+
+class Residents:
+    """Tensors over arrays that the library reads and writes in place; both live until ``close``."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._held: list[Array] = []
+        self._buffers: list[int] = []
+        self._contexts: list[int] = []
+
+    def add(self, data: Array, kind: int, sizes: tuple[int, ...]) -> int:
+        """A tensor of ggml type ``kind`` and ``sizes`` (fastest first) over aligned ``data``, which is large enough."""
+        library = self._library
+        address = data.ctypes.data
+        made = self.blank(kind, sizes)
+        buffer = library.backend_cpu_buffer_from_ptr(address, max(data.nbytes, 1))
+        if not buffer:
+            raise BackendError(f"backend ggml: no buffer for {data.nbytes:,} bytes: {library.drain_log()}")
+        self._buffers.append(buffer)
+        self._held.append(data)
+        library.backend_tensor_alloc(buffer, made, address)
+        return made
+
+    def blank(self, kind: int, sizes: tuple[int, ...]) -> int:
+        """A tensor without data."""
+        return int(self._library.new_tensor_4d(self._context(), kind, *(*sizes, 1, 1, 1)[:4]))
+
+    def product(self, matrix: int, rows: int) -> int:
+        """The description of a matrix product."""
+        return int(self._library.mul_mat(self._context(), matrix, rows))
+
+    def _context(self) -> int:
+        """Room for the description of one tensor."""
+        library = self._library
+        settings = library.struct("init_params")(mem_size=2 * library.tensor_overhead(), mem_buffer=None, no_alloc=True)
+        context = library.init(settings)
+        if not context:
+            raise BackendError("backend ggml: no memory for a tensor's description")
+        self._contexts.append(context)
+        return int(context)
+
+    def own(self, buffer: int) -> None:
+        """Free ``buffer`` on close, too."""
+        self._buffers.append(buffer)
+
+    def close(self) -> None:
+        """Free buffers and descriptions; the tensors are invalid then."""
+        for buffer in self._buffers:
+            self._library.backend_buffer_free(buffer)
+        for context in self._contexts:
+            self._library.free(context)
+        self._buffers, self._contexts, self._held = [], [], []
+
+
+def window(library: Library, address: int, kind: Any, count: int) -> Array:
+    """The data of a tensor in plain memory as an array of ``count`` numbers; valid as long as the tensor is."""
+    import ctypes
+
+    place = tensor(library, address).data
+    return np.frombuffer((ctypes.c_char * (count * np.dtype(kind).itemsize)).from_address(place), kind)

@@ -1,0 +1,125 @@
+"""The processor as ggml sees it: threads, the computation of a graph, and its interruption."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from ollamax.errors import BackendError
+from ollamax_backend_ggml.hardware import physical_cores
+from ollamax_backend_ggml.library import Library
+
+_SUCCESS, _ABORTED = 0, 1
+"""GGML_STATUS_SUCCESS and GGML_STATUS_ABORTED."""
+
+_TYPE_CPU = 0
+"""GGML_BACKEND_DEVICE_TYPE_CPU."""
+
+MOST_THREADS = 512
+"""GGML_MAX_N_THREADS: more end the process."""
+
+
+class Processor:
+    """Computes graphs on ``threads`` threads, which sleep between computations.
+
+    ``buffer_type`` is that of plain memory, ``packed_types`` those that keep matrices in an order of their own.
+    """
+
+    def __init__(self, library: Library, threads: int | None) -> None:
+        self.threads = physical_cores() if threads is None else threads
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise BackendError(f"backend ggml: num_thread is {self.threads}, expected 1 to {MOST_THREADS}")
+        self._library = library
+        self.device: int = library.backend_dev_by_type(_TYPE_CPU)
+        self.buffer_type: int = library.backend_cpu_buffer_type()
+        self.packed_types = _packed_types(library, self.device)
+        self._handle: int = library.backend_dev_init(self.device, None)
+        if not self._handle:
+            raise BackendError(f"backend ggml: the library cannot start: {library.drain_log() or 'it gives no reason'}")
+        self._pool = _thread_pool(library, self.threads)
+        library.backend_cpu_set_threadpool(self._handle, self._pool)
+        self.use(self.threads)
+        self._flag = ctypes.create_string_buffer(2)
+        # The library asks between operations whether to stop. strlen of a text of at most one character says so
+        # without taking the GIL, which a Python function would have to.
+        asked = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p)
+        library.backend_cpu_set_abort_callback(self._handle, asked, ctypes.addressof(self._flag))
+        self._worker: ThreadPoolExecutor | None = None
+
+    def compute(self, graph: int, long: bool) -> None:
+        """Run the nodes of ``graph``; Ctrl-C ends a ``long`` one between two of them.
+
+        Raises BackendError when the library fails, or when ``cancel`` was called from another thread.
+        """
+        status = self._interruptibly(graph) if long else self._library.backend_graph_compute(self._handle, graph)
+        if status == _SUCCESS:
+            return
+        self._flag.value = b""
+        if status == _ABORTED:
+            raise BackendError("backend ggml: the computation was cancelled")
+        raise BackendError(f"backend ggml: the computation failed: {self._library.drain_log() or f'status {status}'}")
+
+    def use(self, threads: int) -> None:
+        """From now on compute on so many threads, at most those that were started."""
+        self._library.backend_cpu_set_n_threads(self._handle, min(threads, self.threads))
+
+    def cancel(self) -> None:
+        """End the computation that runs in another thread, or else the next one."""
+        self._flag.value = b"x"
+
+    def close(self) -> None:
+        """Release the threads and the handle; a second call does nothing."""
+        if self._worker is not None:
+            self._worker.shutdown()
+            self._worker = None
+        if self._handle:
+            self._library.backend_free(self._handle)
+            self._library.threadpool_free(self._pool)
+            self._handle = 0
+
+    def _interruptibly(self, graph: int) -> int:
+        """Compute in another thread, so that this one can take signals, whose handlers Python runs in it only."""
+        if threading.current_thread() is not threading.main_thread():
+            return int(self._library.backend_graph_compute(self._handle, graph))
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, "ollamax-ggml")
+        future: Future[int] = self._worker.submit(self._library.backend_graph_compute, self._handle, graph)
+        try:
+            return int(future.result())
+        except BaseException:
+            self.cancel()
+            _wait(future)
+            self._flag.value = b""
+            raise
+
+
+def _wait(future: Future[int]) -> None:
+    """Until the computation has ended, however often it is interrupted: it uses memory that is about to be freed."""
+    while not future.done():
+        try:
+            future.exception()
+        except KeyboardInterrupt:
+            continue
+
+
+def _thread_pool(library: Library, threads: int) -> int:
+    settings = library.threadpool_params_default(threads)
+    settings.poll = 0  # wait asleep for the next graph
+    pool = library.threadpool_new(ctypes.addressof(settings))
+    if not pool:
+        raise BackendError(f"backend ggml: {threads} threads cannot be started; choose a smaller num_thread")
+    return int(pool)
+
+
+def _packed_types(library: Library, device: int) -> list[int]:
+    """Buffer types of the device that pack matrices, the best first."""
+    register = library.backend_dev_backend_reg(device)
+    address = library.backend_reg_get_proc_address(register, b"ggml_backend_dev_get_extra_bufts")
+    if not address:
+        return []
+    listing = ctypes.CFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)(address)(device)
+    found: list[int] = []
+    while listing and (kind := listing[len(found)]):
+        found.append(int(kind))
+    return found

@@ -1,0 +1,184 @@
+"""Weights: used where they lie in the file, or packed for fast products, by the ops that need them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ollamax.backend import Weight
+from ollamax.errors import BackendError
+from ollamax.mapped_pages import drop_pages
+from ollamax.ml import Graph, Op
+from ollamax.types import DType
+from ollamax_backend_ggml.library import UNUSABLE, Library, tensor
+from ollamax_backend_ggml.memory import Residents, aligned, fits_in_place
+from ollamax_backend_ggml.processor import Processor
+
+if TYPE_CHECKING:
+    from ollamax.backend.base import Progress
+
+_MOST_AXES = 4
+
+
+class Weights:
+    """Makes tensors of stored weights when a graph first needs them.
+
+    A matrix that ``linear`` multiplies with is packed if the library has a packed form of its type; it is then copied,
+    and the pages of its file are given back. Everything else is used in place. A matrix that rows are looked up in as
+    well (a tied embedding) stays in place for them, too.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        processor: Processor,
+        residents: Residents,
+        stored: Mapping[str, Weight],
+        progress: Progress | None,
+    ) -> None:
+        self._library, self._processor, self._residents = library, processor, residents
+        self._stored, self._progress, self._done = stored, progress, 0
+        self._plain: dict[str, int] = {}
+        self._matrices: dict[str, int] = {}
+        self._counted: set[str] = set()
+
+    def find(self, name: str) -> Weight:
+        """The stored weight; raises BackendError for one that was never loaded."""
+        if name not in self._stored:
+            raise BackendError(f"backend ggml: weight {name!r} was not loaded")
+        return self._stored[name]
+
+    def plain(self, name: str) -> int:
+        """The tensor as it is stored."""
+        if name not in self._plain:
+            stored = self.find(name)
+            self._plain[name] = self._residents.add(aligned(stored.data), stored.dtype, _sizes(stored))
+        return self._plain[name]
+
+    def matrix(self, name: str) -> int:
+        """The tensor that ``linear`` multiplies with."""
+        return self._matrices.get(name) or self.plain(name)
+
+    def plan(self, graph: Graph) -> Packing:
+        """Check the weights of ``graph`` and say what must be copied; raises BackendError for a type without ops."""
+        sizes: dict[str, int] = {}
+        kinds: dict[str, int] = {}
+        copied = 0
+        for name, node in graph.weights.items():
+            stored = self.find(name)
+            _check(stored, node.shape)
+            users = graph.users[node]
+            multiplied = [user for user in users if user.op is Op.LINEAR and user.srcs[1] is node]
+            kind = self._packed_type(stored) if multiplied and name not in self._matrices else None
+            if kind:
+                kinds[name] = kind
+                sizes[name] = self._packed_size(stored, kind)
+            if not (fits_in_place(stored.data) or name in self._plain or (kind and len(multiplied) == len(users))):
+                copied += stored.data.nbytes
+        return Packing(kinds, sizes, copied)
+
+    def take(self, graph: Graph, packing: Packing) -> None:
+        """Make the tensors of ``graph``; packs on all threads."""
+        for kind in dict.fromkeys(packing.kinds.values()):
+            self._pack(kind, {name: packing.sizes[name] for name, of in packing.kinds.items() if of == kind})
+        for name in graph.weights:
+            if name not in packing.kinds:
+                self.plain(name)
+                self._count(name)
+
+    def _pack(self, kind: int, sizes: Mapping[str, int]) -> None:
+        """Copy weights into one buffer of type ``kind``."""
+        library = self._library
+        step = library.backend_buft_get_alignment(kind)
+        places, total = {}, 0
+        for name, size in sizes.items():
+            places[name] = total
+            total += -(-size // step) * step
+        buffer = library.backend_buft_alloc_buffer(kind, total)
+        if not buffer:
+            raise BackendError(f"backend ggml: {total:,} bytes for weights cannot be allocated: {library.drain_log()}")
+        self._residents.own(buffer)
+        base = library.backend_buffer_get_base(buffer)
+        made = {}
+        for name, place in places.items():
+            stored = self._stored[name]
+            made[name] = self._residents.blank(stored.dtype, _sizes(stored))
+            library.backend_tensor_alloc(buffer, made[name], base + place)
+        with ThreadPoolExecutor(self._processor.threads) as pool:
+            for name in pool.map(self._fill, made, made.values()):
+                self._matrices[name] = made[name]
+                self._count(name)
+
+    def _fill(self, name: str, made: int) -> str:
+        data = self._stored[name].data
+        self._library.backend_tensor_set(made, data.ctypes.data, 0, data.nbytes)
+        if self._stored[name].mapped:
+            drop_pages(data)
+        return name
+
+    def _count(self, name: str) -> None:
+        if name not in self._counted:
+            self._counted.add(name)
+            self._done += self._stored[name].data.size
+            if self._progress is not None:
+                self._progress(self._done)
+
+    def _packed_type(self, stored: Weight) -> int | None:
+        """The buffer type that packs this matrix, found by asking about a product: a wrong guess is a crash."""
+        if len(stored.shape) != 2:
+            return None
+        library, residents = self._library, Residents(self._library)
+        try:
+            for kind in self._processor.packed_types:
+                empty = library.backend_buft_alloc_buffer(kind, 0)
+                if not empty:
+                    continue
+                residents.own(empty)
+                matrix = residents.blank(stored.dtype, _sizes(stored))
+                tensor(library, matrix).buffer = empty
+                rows = residents.blank(DType.F32, (stored.shape[1], 512))
+                if library.backend_dev_supports_op(self._processor.device, residents.product(matrix, rows)):
+                    return kind
+        finally:
+            residents.close()
+        return None
+
+    def _packed_size(self, stored: Weight, kind: int) -> int:
+        residents = Residents(self._library)
+        try:
+            blank = residents.blank(stored.dtype, _sizes(stored))
+            return int(self._library.backend_buft_get_alloc_size(kind, blank))
+        finally:
+            residents.close()
+
+
+class Packing:
+    """Which weights are packed by which buffer type, the bytes that each takes then, and those copied as they are."""
+
+    def __init__(self, kinds: Mapping[str, int], sizes: Mapping[str, int], copied: int) -> None:
+        self.kinds, self.sizes = kinds, sizes
+        self.memory = sum(sizes.values()) + copied
+
+
+def _sizes(stored: Weight) -> tuple[int, ...]:
+    return stored.shape[::-1] or (1,)
+
+
+def _check(stored: Weight, shape: tuple[object, ...]) -> None:
+    name, dtype = stored.name, stored.dtype
+    problem = None
+    if dtype in UNUSABLE:
+        problem = f"is {dtype.name}, which ggml does not compute with; convert it to F32 or F16"
+    elif not 0 < len(stored.shape or (1,)) <= _MOST_AXES or 0 in stored.shape:
+        problem = f"has shape {stored.shape}, expected 1 to {_MOST_AXES} axes, none of them empty"
+    elif shape != stored.shape:
+        problem = f"has shape {stored.shape} where the graph expects {shape}"
+    else:
+        row = stored.shape[-1] if stored.shape else 1
+        expected = dtype.row_bytes(row) * (math.prod(stored.shape) // row)
+        if stored.data.nbytes != expected:
+            problem = f"has {stored.data.nbytes} bytes, expected {expected}"
+    if problem:
+        raise BackendError(f"backend ggml: weight {name!r} {problem}")
