@@ -121,12 +121,9 @@ def further(m: Maker) -> dict[str, Tensor]:
         "gather-deep": gather(computed(m, 2, 5, 3, 2), m.integers(2, 3, high=5)),
         "dead-rope": nn.Rope(1e300, 8, "halves")(computed(m, 1, 2, 2, 8), m.integers(1, 2, high=100000)),
         "computed-factors": nn.Rope(1e4, 4, "halves")(a.reshape(1, 2, 3, 4), m.integers(1, 2), m.weight(2) + 1.5),
-        "one-token": nn.Rope(1e4, 4, "interleaved", magnitude=1.5)(
-            m.floats(1, 1, 3, 6), m.given(1, 1, values=[[90000]])
-        ),
-        "one-token-halves": nn.Rope(1e4, 6, "halves", 0.5)(
-            m.floats(1, 1, 3, 6), m.given(1, 1, values=[[0]]), m.weight(3)
-        ),
+        "one-token": nn.Rope(1e4, 4, "interleaved", magnitude=1.5)(one, m.given(1, 1, values=[[90000]])),
+        "one-token-halves": nn.Rope(1e4, 6, "halves", 0.5)(one, m.given(1, 1, values=[[7]]), m.weight(3)),
+        "one-token-at-0": nn.Rope(1e4, 6, "halves")(one, m.given(1, 1, values=[[0]])),
         "attention-tiles": tiles(m),
         "attention-split": split(m),
     }
