@@ -55,12 +55,12 @@ class Models:
 
 
 @pytest.fixture(scope="module", params=WRITERS)
-def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
+def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, backend: str) -> Iterator[Models]:
     path = WRITERS[request.param](tmp_path_factory.mktemp("random") / "random.gguf")
     with (
-        ollamax.load(path, backend="cpu", parallel=SLOTS, num_ctx=CELLS, num_batch=4) as worked,
-        ollamax.load(path, backend="cpu", parallel=SLOTS, num_ctx=CELLS, num_batch=CELLS) as whole,
-        ollamax.load(path, backend="cpu", num_ctx=CELLS + 1) as fresh,
+        ollamax.load(path, backend=backend, parallel=SLOTS, num_ctx=CELLS, num_batch=4) as worked,
+        ollamax.load(path, backend=backend, parallel=SLOTS, num_ctx=CELLS, num_batch=CELLS) as whole,
+        ollamax.load(path, backend=backend, num_ctx=CELLS + 1) as fresh,
     ):
         yield Models(worked, whole, fresh, request.param != "mixed")
 

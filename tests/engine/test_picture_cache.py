@@ -33,10 +33,10 @@ steps = st.lists(
 
 
 @pytest.fixture(scope="module")
-def models(mllama_checkpoint: Path) -> Iterator[tuple[Model, Model]]:
+def models(mllama_checkpoint: Path, backend: str) -> Iterator[tuple[Model, Model]]:
     with (
-        ollamax.load(mllama_checkpoint, backend="cpu", parallel=SLOTS, num_ctx=CELLS, num_batch=4) as worked,
-        ollamax.load(mllama_checkpoint, backend="cpu", num_ctx=CELLS + 1) as fresh,
+        ollamax.load(mllama_checkpoint, backend=backend, parallel=SLOTS, num_ctx=CELLS, num_batch=4) as worked,
+        ollamax.load(mllama_checkpoint, backend=backend, num_ctx=CELLS + 1) as fresh,
     ):
         yield worked, fresh
 

@@ -22,8 +22,8 @@ OTHER = png(70, 60, 3)
 
 
 @pytest.fixture(scope="module")
-def loaded(mllama_checkpoint: Path) -> Iterator[Model]:
-    with ollamax.load(mllama_checkpoint, backend="cpu", num_batch=9, parallel=3, num_images=3) as model:
+def loaded(mllama_checkpoint: Path, backend: str) -> Iterator[Model]:
+    with ollamax.load(mllama_checkpoint, backend=backend, num_batch=9, parallel=3, num_images=3) as model:
         yield model
 
 
@@ -190,7 +190,7 @@ def test_a_file_gives_the_logits_of_its_checkpoint(
     monkeypatch.setenv("OLLAMAX_MODELS", str(tmp_path))
     create("seer", Modelfile(from_=str(mllama_checkpoint)), tmp_path)
     ids = prompt(model, 1)
-    with ollamax.load("seer", backend="cpu", num_batch=9) as stored:
+    with ollamax.load("seer", backend=model.backend.name, num_batch=9) as stored:
         assert np.array_equal(stored.logits(ids, images=[OTHER]), model.logits(ids, images=[OTHER]))
 
 

@@ -1,5 +1,6 @@
 """The ggml backend's states, weights, options, bounds and errors."""
 
+import gc
 import mmap
 import threading
 from pathlib import Path
@@ -256,3 +257,13 @@ def test_a_computation_ends_when_another_thread_cancels_it() -> None:
         program.run(inputs, {"T": 4})
     assert program.run(inputs, {"T": 4})["out"].tolist() == [1, 1, 1, 1]
     backend.close()
+
+
+def test_a_backend_that_nobody_closed_gives_its_memory_back() -> None:
+    backend = GGML()
+    put(cache_program(backend), [0], [[0]], 4)
+    freed = backend._residents._free
+    assert freed.alive
+    del backend
+    gc.collect()
+    assert not freed.alive

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ollamax.backend.base import Progress
+    from ollamax_backend_ggml.program import GGMLProgram
+    from ollamax_backend_ggml.weights import Weights
 
     Array = npt.NDArray[Any]
 
@@ -36,7 +38,6 @@ class GGML(Backend):
         from ollamax_backend_ggml.memory import Residents
         from ollamax_backend_ggml.processor import Processor
         from ollamax_backend_ggml.states import States
-        from ollamax_backend_ggml.weights import Weights
 
         super().__init__(options)
         self._library = loaded = library()
@@ -44,8 +45,8 @@ class GGML(Backend):
         self._states = States(self.options.cache_type, self._residents)
         self._processor = Processor(loaded, self.options.threads)
         self._scratch = Scratch(loaded, self._processor)
-        self._weights = Weights(loaded, self._processor, self._residents, {}, None)
-        self._programs: list[Any] = []
+        self._weights = self._stored({}, None)
+        self._programs: list[GGMLProgram] = []
         self._constants: dict[Any, int] = {}
         self._closed = False
 
@@ -61,13 +62,11 @@ class GGML(Backend):
 
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
         """Take the weights as they are stored; they are packed when a program is built."""
-        from ollamax_backend_ggml.weights import Weights
-
         self._check_open()
         largest = max((math.prod(weight.shape) for weight in weights.values()), default=0)
         small = self.options.threads is None and largest < _WORTH_THREADS
         self._processor.use(1 if small else self._processor.threads)
-        self._weights = Weights(self._library, self._processor, self._residents, weights, progress)
+        self._weights = self._stored(weights, progress)
 
     def build(self, graph: Graph) -> Program:
         """Place weights and states; graphs of the library are built when their sizes are known.
@@ -119,9 +118,17 @@ class GGML(Backend):
         self._closed = True
         for program in self._programs:
             program.close()
+        self._programs.clear()
+        self._constants.clear()
         self._scratch.close()
         self._processor.close()
         self._residents.close()
+        self._weights = self._stored({}, None)
+
+    def _stored(self, weights: Mapping[str, Weight], progress: Progress | None) -> Weights:
+        from ollamax_backend_ggml.weights import Weights
+
+        return Weights(self._library, self._processor, self._residents, weights, progress)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ class Scratch:
 
     def __init__(self, library: Library, processor: Processor) -> None:
         self._library, self._kind = library, processor.buffer_type
-        self._allocator: int = library.gallocr_new(self._kind)
+        self._renew()
         self._size = 0
         self.generation = 0
 
@@ -47,9 +48,9 @@ class Scratch:
         library = self._library
         size = self._measure(graph)
         if size > self._size:
-            library.gallocr_free(self._allocator)
+            self.close()
+            self._renew()
             self._size, self.generation = 0, self.generation + 1
-            self._allocator = library.gallocr_new(self._kind)
             require({"one step": size})
         # Planned anew each time: a graph with as many nodes would else get the places of another.
         planned = library.gallocr_reserve(self._allocator, graph)
@@ -62,8 +63,11 @@ class Scratch:
 
     def close(self) -> None:
         """Free the memory."""
-        self._library.gallocr_free(self._allocator)
-        self._allocator = 0
+        self._free()
+
+    def _renew(self) -> None:
+        self._allocator: int = self._library.gallocr_new(self._kind)
+        self._free = weakref.finalize(self, self._library.gallocr_free, self._allocator)
 
     def _measure(self, graph: int) -> int:
         trial = self._library.gallocr_new(self._kind)
@@ -81,7 +85,8 @@ class Bucket:
     ) -> None:
         self._library, self._processor, self._graph = parts.library, processor, parts.graph
         builder = _build(parts, dims, values)
-        self._context, self._nodes = builder.context, builder.graph
+        self._nodes = builder.graph
+        self._free = weakref.finalize(self, parts.library.free, builder.context)
         try:
             self._outputs = [(name, node, builder.on_host(node)) for name, node in parts.graph.outputs.items()]
             results = {node: builder.value(node) for _, node, known in self._outputs if not known}
@@ -113,9 +118,7 @@ class Bucket:
 
     def close(self) -> None:
         """Free the descriptions of the tensors."""
-        if self._context:
-            self._library.free(self._context)
-            self._context = 0
+        self._free()
 
     def _check(self, processor: Processor) -> None:
         """Ask the library about every op; one that it refuses would end the process."""

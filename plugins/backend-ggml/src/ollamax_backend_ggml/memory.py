@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -57,13 +58,14 @@ def require(needed: dict[str, int]) -> None:
 
 
 class Residents:
-    """Tensors over arrays that the library reads and writes in place; both live until ``close``."""
+    """Tensors over arrays that the library reads and writes in place; both live until ``close``, or as long as this."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
         self._held: list[Array] = []
         self._buffers: list[int] = []
         self._contexts: list[int] = []
+        self._free = weakref.finalize(self, _free, library, self._buffers, self._contexts, self._held)
 
     def add(self, data: Array, kind: int, sizes: tuple[int, ...]) -> int:
         """A tensor of ggml type ``kind`` and ``sizes`` (fastest first) over aligned ``data``, which is large enough."""
@@ -102,11 +104,15 @@ class Residents:
 
     def close(self) -> None:
         """Free buffers and descriptions; the tensors are invalid then."""
-        for buffer in self._buffers:
-            self._library.backend_buffer_free(buffer)
-        for context in self._contexts:
-            self._library.free(context)
-        self._buffers, self._contexts, self._held = [], [], []
+        self._free()
+
+
+def _free(library: Library, buffers: list[int], contexts: list[int], held: list[Array]) -> None:
+    for buffer in buffers:
+        library.backend_buffer_free(buffer)
+    for context in contexts:
+        library.free(context)
+    held.clear()
 
 
 def window(library: Library, address: int, kind: Any, count: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ollamax.errors import BackendError
@@ -38,6 +39,7 @@ class Processor:
         if not self._handle:
             raise BackendError(f"backend ggml: the library cannot start: {library.drain_log() or 'it gives no reason'}")
         self._pool = _thread_pool(library, self.threads)
+        self._free = weakref.finalize(self, _free, library, self._handle, self._pool)
         library.backend_cpu_set_threadpool(self._handle, self._pool)
         self.use(self.threads)
         self._flag = ctypes.create_string_buffer(2)
@@ -73,10 +75,7 @@ class Processor:
         if self._worker is not None:
             self._worker.shutdown()
             self._worker = None
-        if self._handle:
-            self._library.backend_free(self._handle)
-            self._library.threadpool_free(self._pool)
-            self._handle = 0
+        self._free()
 
     def _interruptibly(self, graph: int) -> int:
         """Compute in another thread, so that this one can take signals, whose handlers Python runs in it only."""
@@ -92,6 +91,11 @@ class Processor:
             _wait(future)
             self._flag.value = b""
             raise
+
+
+def _free(library: Library, handle: int, pool: int) -> None:
+    library.backend_free(handle)
+    library.threadpool_free(pool)
 
 
 def _wait(future: Future[int]) -> None:
