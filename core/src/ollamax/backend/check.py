@@ -27,7 +27,8 @@ def check_inputs(graph: Graph, inputs: Mapping[str, npt.NDArray[Any]], dims: Map
         bound = node.attrs["bound"]
         if bound is not None and value.size:
             (limit,) = concrete((bound,), dims)
-            low, high = int(value.min()), int(value.max())
+            # A step of one token, which happens most, has inputs of one value.
+            low, high = (value.item(),) * 2 if value.size == 1 else (int(value.min()), int(value.max()))
             if low < 0 or high >= limit:
                 bad = low if low < 0 else high
                 raise BackendError(f"{graph.name}: input {name!r} holds {bad}, expected 0 to {limit - 1}")

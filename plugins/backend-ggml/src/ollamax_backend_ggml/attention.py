@@ -28,7 +28,8 @@ def state_write(b: Builder, node: Tensor) -> Value:
     if not new.tensor:
         return Value(0, ())
     count = new.shape[0] * new.shape[1]
-    writer = RowWriter(state.slots, state.cells, "a cell of a state")
+    checked = b.bounded(rows, state.cells) and b.bounded(slots, state.slots)
+    writer = RowWriter(state.slots, state.cells, "a cell of a state", checked)
     numbers = b.upload(DType.I64, (count,), writer, rows, slots)
     b.expand(b.make("set_rows", state.rows, b.shaped(new, state.heads * state.width, count), numbers))
     return Value(0, ())

@@ -178,6 +178,11 @@ class Builder:
         if not self.on_host(node):
             raise BackendError(f"backend ggml takes no indices that are computed of weights, as {node!r}")
 
+    def bounded(self, node: Tensor, limit: int) -> bool:
+        """Whether core checks before each run that ``node`` is from 0 to ``limit`` (exclusive)."""
+        bound = node.attrs["bound"] if node.op is Op.INPUT else None
+        return bound is not None and concrete((bound,), self.dims)[0] <= limit
+
     def state(self, node: Tensor) -> State:
         """The state that a version belongs to."""
         while node.op is not Op.STATE:

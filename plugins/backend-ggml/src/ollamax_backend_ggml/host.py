@@ -82,15 +82,20 @@ def write_mask(place: Array, visible: Array) -> None:
 
 @dataclass(frozen=True)
 class IndexWriter:
-    """As int32; raises BackendError for a value outside ``low`` to ``high`` (exclusive), which the library trusts."""
+    """As int32; raises BackendError for a value outside ``low`` to ``high`` (exclusive), which the library trusts.
+
+    ``checked`` says that core has looked already.
+    """
 
     low: int
     high: int
     what: str
+    checked: bool = False
 
     def __call__(self, place: Array, value: Array) -> None:
         """Fill ``place``."""
-        check_range(value, self.low, self.high, self.what)
+        if not self.checked:
+            check_range(value, self.low, self.high, self.what)
         np.copyto(place, value.reshape(-1), casting="unsafe")
 
 
@@ -98,18 +103,20 @@ class IndexWriter:
 class RowWriter:
     """Rows ``(N, T)`` of ``rows`` in each of ``groups`` as numbers of rows in all.
 
-    The groups are given ``(N,)``, or are 0, 1, ... to ``groups``.
+    The groups are given ``(N,)``, or are 0, 1, ... to ``groups``. ``checked`` says that core has looked already.
     """
 
     groups: int
     rows: int
     what: str
+    checked: bool = False
 
     def __call__(self, place: Array, row: Array, group: Array | None = None) -> None:
         """Fill ``place``."""
         chosen = np.arange(self.groups) if group is None else group
-        check_range(chosen, 0, self.groups, self.what)
-        check_range(row, 0, self.rows, self.what)
+        if not self.checked:
+            check_range(chosen, 0, self.groups, self.what)
+            check_range(row, 0, self.rows, self.what)
         np.copyto(place, (chosen[:, None] * self.rows + row).reshape(-1), casting="unsafe")
 
 

@@ -46,7 +46,7 @@ def embedding(b: Builder, node: Tensor) -> Value:
     b.indices(ids)
     rows, *row = b.shape(table)
     width, count = math.prod(row), math.prod(b.shape(ids))
-    numbers = b.upload(DType.I32, (count,), IndexWriter(0, rows, "a row number"), ids)
+    numbers = b.upload(DType.I32, (count,), IndexWriter(0, rows, "a row number", b.bounded(ids, rows)), ids)
     stored = table.op is Op.WEIGHT and len(row) == 1
     held = b.parts.weights.plain(table.attrs["name"]) if stored else b.shaped(b.value(table), width, rows)
     return b.result(b.make("get_rows", held, numbers), node)
@@ -58,7 +58,7 @@ def gather(b: Builder, node: Tensor) -> Value:
     b.indices(rows)
     groups, size, *row = b.shape(values)
     count = math.prod(b.shape(rows))
-    writer = RowWriter(groups, size, "a row number")
+    writer = RowWriter(groups, size, "a row number", b.bounded(rows, size))
     numbers = b.upload(DType.I32, (count,), writer, rows)
     table = b.shaped(b.value(values), math.prod(row), groups * size)
     return b.result(b.make("get_rows", table, numbers), node)
