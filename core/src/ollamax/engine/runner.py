@@ -60,6 +60,8 @@ class Runner:
             outputs = np.arange(chunk.size) if every else np.array([chunk.size - 1])
             logits = self._run(np.array([slot]), chunk[None], outputs[None])[0]
             parts = [*parts, logits] if every else [logits]
+        if len(parts) == 1:  # as at every token that is generated; a row of logits is half a megabyte
+            return parts[0]
         return np.concatenate(parts) if parts else np.empty((0, self._vocabulary), np.float32)
 
     def decode(self, slots: Sequence[int], tokens: Sequence[int]) -> Logits:

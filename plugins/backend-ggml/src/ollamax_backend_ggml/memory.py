@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
 import weakref
 from typing import Any
 
@@ -14,34 +16,35 @@ from ollamax_backend_ggml.library import Library, tensor
 
 Array = npt.NDArray[Any]
 
-ALIGNMENT = 64
-"""Of our own arrays; a cache line. The library ends the process below 32."""
+_ALIGNMENT = 32
+"""Below this the library ends the process."""
 
-_LEAST_ALIGNMENT = 32
 _RESERVE = 64 << 20
 """Left to the rest of the process."""
 
 
-def aligned_zeros(size: int) -> npt.NDArray[np.uint8]:
-    """``size`` bytes of zeros, of which the system gives a page when it is first touched. Raises BackendError."""
+def zeros(size: int) -> npt.NDArray[np.uint8]:
+    """``size`` bytes of zeros, of which the system gives a page when it is first touched. Raises BackendError.
+
+    NumPy's own would ask for huge pages, of which a few tokens of each cache touch many.
+    """
+    private = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
     try:
-        whole = np.zeros(size + ALIGNMENT, np.uint8)
-    except MemoryError:
+        return np.frombuffer(mmap.mmap(-1, max(size, 1), **private), np.uint8, size)
+    except (OSError, OverflowError, MemoryError):
         raise BackendError(f"backend ggml: {size:,} bytes of memory cannot be allocated") from None
-    start = -whole.ctypes.data % ALIGNMENT
-    return whole[start : start + size]
 
 
 def fits_in_place(data: npt.NDArray[np.uint8]) -> bool:
     """Whether the library can use ``data`` where it lies."""
-    return data.ctypes.data % _LEAST_ALIGNMENT == 0 and data.flags.c_contiguous
+    return data.ctypes.data % _ALIGNMENT == 0 and data.flags.c_contiguous
 
 
 def aligned(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """``data``, or a copy of it where the library could not use it in place."""
     if fits_in_place(data):
         return data
-    copy = aligned_zeros(data.size)
+    copy = zeros(data.size)
     copy[:] = data
     return copy
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ollamax.errors import BackendError
 from ollamax.ml.dtype import dequantize, quantize
 from ollamax.types import DType
-from ollamax_backend_ggml.memory import Residents, aligned_zeros
+from ollamax_backend_ggml.memory import Residents, zeros
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,7 +30,7 @@ class State:
         self.slots, self.cells = shape[:2]
         self.width = shape[-1] if len(shape) > 2 else 1
         self.heads = math.prod(shape[2:]) // self.width
-        data = aligned_zeros(state_size(shape, dtype))
+        data = zeros(state_size(shape, dtype))
         self.tensor = residents.add(data, dtype, (self.width, self.heads, self.cells, self.slots))
         self.rows = residents.add(data, dtype, (self.width * self.heads, self.cells * self.slots))
         self._kept = data.reshape(self.slots, self.cells, -1)
