@@ -8,7 +8,6 @@ import pytest
 
 from ollamax.engine.model import Model
 from ollamax.errors import ContextFullError
-from ollamax_backend_cpu.backend import CPU
 
 Load = Callable[..., Model]
 
@@ -207,8 +206,9 @@ def test_an_interrupted_step_leaves_a_whole_window(
 
 
 def test_a_backend_may_round_the_cells_of_each_cache(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = load(MIXED).logits(IDS)
-    monkeypatch.setattr(CPU, "dim_steps", {"S": 16, "W": 4})
+    whole = load(MIXED)
+    expected = whole.logits(IDS)
+    monkeypatch.setattr(type(whole.backend), "dim_steps", {"S": 16, "W": 4})
     model = load(MIXED, num_batch=BATCH)
     seen = []
     run = model.runner._step.run

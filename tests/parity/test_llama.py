@@ -40,9 +40,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_logits_equal(name: str, llama_checkpoint: Checkpoint) -> None:
+def test_logits_equal(backend: str, name: str, llama_checkpoint: Checkpoint) -> None:
     directory = llama_checkpoint(**CONFIGS[name])
-    with ollamax.load(directory) as model:
+    with ollamax.load(directory, backend=backend) as model:
         assert_close(model.logits(IDS), reference_logits(directory, IDS))
 
 
@@ -57,25 +57,25 @@ def test_checkpoint_types_and_shards(dtype: str, shard: str | None, llama_checkp
 
 
 @pytest.mark.parametrize("name", ["grouped-heads", "tied", "llama3-rope"])
-def test_same_greedy_tokens(name: str, llama_checkpoint: Checkpoint) -> None:
+def test_same_greedy_tokens(backend: str, name: str, llama_checkpoint: Checkpoint) -> None:
     directory = llama_checkpoint(seed=3, **CONFIGS[name])
     expected = greedy_tokens(directory, IDS[:12])
-    with ollamax.load(directory) as model:
+    with ollamax.load(directory, backend=backend) as model:
         chunks = list(model.generate(IDS[:12], max_tokens=32, temperature=0))
     assert [chunk.token for chunk in chunks if chunk.token is not None] == expected
     assert len(expected) > 4
 
 
 @pytest.mark.parametrize("batch", [1, 7, 32, 256])
-def test_prompt_in_batches_equals_prompt_at_once(batch: int, llama_checkpoint: Checkpoint) -> None:
+def test_prompt_in_batches_equals_prompt_at_once(backend: str, batch: int, llama_checkpoint: Checkpoint) -> None:
     directory = llama_checkpoint()
-    with ollamax.load(directory, num_batch=batch) as model:
+    with ollamax.load(directory, num_batch=batch, backend=backend) as model:
         assert_close(model.logits(IDS), reference_logits(directory, IDS))
 
 
-def test_logits_equal_far_into_the_context(llama_checkpoint: Checkpoint) -> None:
+def test_logits_equal_far_into_the_context(backend: str, llama_checkpoint: Checkpoint) -> None:
     # Large random weights magnify every rounding of an angle.
     directory = llama_checkpoint(hidden_size=128, num_hidden_layers=4, max_position_embeddings=2048)
     ids = np.random.default_rng(0).integers(2, 280, 2048).tolist()
-    with ollamax.load(directory) as model:
+    with ollamax.load(directory, backend=backend) as model:
         assert_close(model.logits(ids), reference_logits(directory, ids))
