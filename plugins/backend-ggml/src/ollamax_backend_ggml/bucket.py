@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ollamax.errors import BackendError
-from ollamax.ml import Graph, Op, Tensor
+from ollamax.ml import Graph, Kind, Op, Tensor
 from ollamax_backend_ggml import attention, elementwise, movement, products, rotation
 from ollamax_backend_ggml.builder import Builder, GraphFullError, Parts, Value
 from ollamax_backend_ggml.host import Values
@@ -104,7 +104,7 @@ class Bucket:
             if tensor(parts.library, upload.tensor).data
         ]
         self._views = {node: _view(parts.library, result) for node, result in results.items()}
-        self._long = math.prod(dims.values()) > _LONG
+        self._long = _rows(builder, parts.graph) > _LONG
 
     def run(self, values: Values) -> dict[str, Array]:
         """Put the values of the host in, compute, and take the outputs out."""
@@ -130,8 +130,8 @@ class Bucket:
                 raise BackendError(f"backend ggml cannot run {self._graph.name}: the library refuses an op {name}")
 
 
-_LONG = 4096
-"""Tokens times cells of a step that is worth a thread of its own, so that Ctrl-C ends it."""
+_LONG = 1024
+"""Rows of a value, such as all heads of all tokens, from which on a step gets a thread of its own, for Ctrl-C."""
 
 _ROOM = 6
 """Tensors of the library for a node of the core's graph, for a start."""
@@ -183,6 +183,13 @@ def _keep(builder: Builder, result: Value) -> None:
             builder.library.set_output(root)
             root = tensor(builder.library, root).view_src
             root = ctypes.cast(root, ctypes.c_void_p).value or 0
+
+
+def _rows(builder: Builder, graph: Graph) -> int:
+    """Rows of the value with the most of them, among those that are computed."""
+    computed = (node for node in graph.nodes if node.srcs and node.kind is Kind.FLOAT)
+    shapes = (builder.shape(node) for node in computed if node.op not in (Op.STATE_READ, Op.STATE_WRITE))
+    return max((math.prod(shape[:-1]) for shape in shapes), default=0)
 
 
 def _view(library: Library, result: Value) -> Array:

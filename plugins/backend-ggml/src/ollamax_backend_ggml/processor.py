@@ -5,14 +5,15 @@ from __future__ import annotations
 import ctypes
 import threading
 import weakref
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from ollamax.errors import BackendError
 from ollamax_backend_ggml.hardware import physical_cores
 from ollamax_backend_ggml.library import Library
 
-_SUCCESS, _ABORTED = 0, 1
-"""GGML_STATUS_SUCCESS and GGML_STATUS_ABORTED."""
+_FAILED, _SUCCESS, _ABORTED = -1, 0, 1
+"""GGML_STATUS_FAILED, GGML_STATUS_SUCCESS and GGML_STATUS_ABORTED."""
 
 _TYPE_CPU = 0
 """GGML_BACKEND_DEVICE_TYPE_CPU."""
@@ -83,28 +84,58 @@ class Processor:
             return int(self._library.backend_graph_compute(self._handle, graph))
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, "ollamax-ggml")
-        future: Future[int] = self._worker.submit(self._library.backend_graph_compute, self._handle, graph)
+        job = Job(lambda: int(self._library.backend_graph_compute(self._handle, graph)))
         try:
-            return int(future.result())
+            self._worker.submit(job.run)
+            return job.wait()
         except BaseException:
             self.cancel()
-            _wait(future)
+            job.drop()
             self._flag.value = b""
             raise
+
+
+class Job:
+    """A computation in another thread, which may be dropped at any moment: also while it is handed over."""
+
+    def __init__(self, compute: Callable[[], int]) -> None:
+        self._compute = compute
+        self._lock, self._done = threading.Lock(), threading.Event()
+        self._begun = self._dropped = False
+        self._status = _FAILED
+
+    def run(self) -> None:
+        """Compute, in the other thread, unless the job was dropped before."""
+        with self._lock:
+            if self._dropped:
+                return
+            self._begun = True
+        try:
+            self._status = self._compute()
+        finally:
+            self._done.set()
+
+    def wait(self) -> int:
+        """The status, when the computation has ended."""
+        self._done.wait()
+        return self._status
+
+    def drop(self) -> None:
+        """Return when nothing is computed any more, however often that is interrupted: memory may be freed then."""
+        while True:
+            try:
+                with self._lock:
+                    self._dropped = True
+                if self._begun:
+                    self._done.wait()
+            except KeyboardInterrupt:
+                continue
+            return
 
 
 def _free(library: Library, handle: int, pool: int) -> None:
     library.backend_free(handle)
     library.threadpool_free(pool)
-
-
-def _wait(future: Future[int]) -> None:
-    """Until the computation has ended, however often it is interrupted: it uses memory that is about to be freed."""
-    while not future.done():
-        try:
-            future.exception()
-        except KeyboardInterrupt:
-            continue
 
 
 def _thread_pool(library: Library, threads: int) -> int:
