@@ -110,7 +110,9 @@ def linear_graph(rows: int, width: int, dtype: DType) -> Graph:
     return Graph({"out": optional(Op.LINEAR, x, weight("w", (rows, width), dtype), extra={})})
 
 
-@pytest.mark.parametrize("wrong", [{"shape": (8, 31)}, {"data": np.zeros(100, np.uint8)}, {"shape": (8, 0)}])
+@pytest.mark.parametrize(
+    "wrong", [{"shape": (8, 31)}, {"data": np.zeros(100, np.uint8)}, {"shape": (8, 0)}, {"dtype": DType.Q4_K}]
+)
 def test_a_weight_that_contradicts_itself_is_refused(wrong: dict[str, object]) -> None:
     right = {"name": "w", "dtype": DType.F32, "shape": (8, 32), "data": np.zeros(8 * 32 * 4, np.uint8), "mapped": False}
     backend = GGML()

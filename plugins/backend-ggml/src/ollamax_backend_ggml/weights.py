@@ -175,8 +175,9 @@ def _check(stored: Weight, shape: tuple[object, ...]) -> None:
         problem = f"has shape {stored.shape}, expected 1 to {_MOST_AXES} axes, none of them empty"
     elif shape != stored.shape:
         problem = f"has shape {stored.shape} where the graph expects {shape}"
+    elif (row := _sizes(stored)[0]) % dtype.block_size:
+        problem = f"has rows of {row}, which do not divide into {dtype.name} blocks of {dtype.block_size}"
     else:
-        row = stored.shape[-1] if stored.shape else 1
         expected = dtype.row_bytes(row) * (math.prod(stored.shape) // row)
         if stored.data.nbytes != expected:
             problem = f"has {stored.data.nbytes} bytes, expected {expected}"
