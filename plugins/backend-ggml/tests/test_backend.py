@@ -189,6 +189,8 @@ def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch: pytest.Monke
     program = backend.compile(Graph({"out": apply(Op.EXP, graph_input("x", ("T", 1024), Kind.FLOAT))}))
     with pytest.raises(BackendError, match=r"\(one step 4 MB\) and 3 MB are free"):
         program.run({"x": np.zeros((1024, 1024), np.float32)}, {"T": 1024})
+    with pytest.raises(BackendError, match=r"\(one step 8 MB\)"):
+        program.reserve({"T": 2048})
     assert program.run({"x": np.zeros((1, 1024), np.float32)}, {"T": 1})["out"].sum() == 1024
     backend.close()
 
@@ -219,6 +221,19 @@ def test_memory_that_grows_leaves_no_graph_behind() -> None:
         value = np.random.default_rng(size).normal(size=(size, 64)).astype(np.float32)
         found = program.run({"x": value}, {"T": size})["out"]
         np.testing.assert_allclose(found, np.sin(np.exp(value)) + np.cos(value), atol=1e-5)
+    backend.close()
+
+
+def test_memory_that_was_reserved_does_not_move() -> None:
+    backend = GGML()
+    program = cache_program(backend)
+    put(program, [1], [[0]], 4, value=3.0)
+    program.reserve({"N": 2, "T": 8, "S": 8})
+    reserved = backend._scratch.generation
+    put(program, [0, 2], [list(range(8))] * 2, 8)
+    put(program, [1], [[1]], 4)
+    assert backend._scratch.generation == reserved
+    assert backend.read_state("s", 1)[:2, 0, 0].tolist() == [3, 1]
     backend.close()
 
 

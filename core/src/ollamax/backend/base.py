@@ -98,6 +98,12 @@ class Program(ABC):
         check_inputs(self.graph, inputs, dims)
         return self.execute(inputs, dims)
 
+    def reserve(self, dims: Mapping[str, int]) -> None:  # noqa: B027 - most backends plan no memory
+        """Make room for runs of up to these sizes; asked once, before the first run.
+
+        A backend that plans its memory raises BackendError with the figures when there is too little.
+        """
+
     @abstractmethod
     def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Compute; the inputs have been checked."""

@@ -36,6 +36,9 @@ class Runner:
         self._step = backend.compile(traced.step)
         self._shift = backend.compile(traced.shift)
         self._vision = VisionSteps(backend, traced.vision, slots=traced.size.slots) if traced.vision else None
+        # The largest step: what does not fit the memory is found now, not in the middle of a long prompt.
+        cells = {layout.dim: layout.cells for layout in traced.layouts}
+        self._step.reserve({"N": 1, "T": traced.size.step, "R": 1, **cells})
         self._vocabulary = int(traced.step.outputs["logits"].shape[-1])
         self.book = CacheBook(traced.layouts, traced.size.slots, backend.dim_steps)
         self.capacity, self._slots = traced.size.cells, traced.size.slots

@@ -6,11 +6,15 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ollamax.backend import Program
 from ollamax.errors import BackendError
 from ollamax.ml import Op
+from ollamax.ml.shape import concrete
 from ollamax_backend_ggml.bucket import Bucket, Scratch
 from ollamax_backend_ggml.builder import Parts
+from ollamax_backend_ggml.host import Values
 from ollamax_backend_ggml.processor import Processor
 
 if TYPE_CHECKING:
@@ -37,6 +41,11 @@ class GGMLProgram(Program):
                 raise BackendError(f"backend ggml cannot run {parts.graph.name}: slots are computed of weights")
         self.closed = False
 
+    def reserve(self, dims: Mapping[str, int]) -> None:
+        """Plan a run of these sizes, so that the memory of all that are smaller need not move."""
+        slots: Values = {node: np.zeros(concrete(node.shape, dims), np.int64) for node in self._slots}
+        Bucket(self._parts, self._processor, self._scratch, dims, slots).close()
+
     def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Find or build the graph for these sizes, and run it."""
         if self.closed:
@@ -56,7 +65,7 @@ class GGMLProgram(Program):
             bucket.close()
         self._buckets.clear()
 
-    def _build(self, key: Any, dims: Mapping[str, int], values: Any) -> Bucket:
+    def _build(self, key: Any, dims: Mapping[str, int], values: Values) -> Bucket:
         stale = self._buckets.pop(key, None)
         if stale:
             stale.close()
