@@ -1,7 +1,6 @@
 """Checkpoints that transformers makes: random weights, and a small byte-level tokenizer."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,10 @@ from small_tokenizer import LLAMA3_SPLIT, QWEN2_SPLIT, save_byte_level
 
 Checkpoint = Callable[..., Path]
 
-COMPILED = pytest.mark.skipif(find_spec("ggml") is None, reason="ggml-python is not installed")
 
-
-@pytest.fixture(scope="session", params=["cpu", pytest.param("ggml", marks=COMPILED)])
+@pytest.fixture(scope="session", params=["cpu", "ggml"])
 def backend(request: pytest.FixtureRequest) -> str:
-    """The name of each backend that is here."""
+    """The name of each backend of the checkout."""
     return str(request.param)
 
 

@@ -59,17 +59,20 @@ def test_the_demo_model_tells_the_same_story(demo: Path, backend: str) -> None:
         assert share(ours.logits(ids), cpu.logits(ids)) <= 5e-4
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("batch", [4, 512])
 def test_random_llamas_agree(llama_checkpoint: Checkpoint, backend: str, batch: int, threads: int) -> None:
     compare(llama_checkpoint(), backend, 5e-4, num_batch=batch, num_thread=threads)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("windows", [{}, {"use_sliding_window": True, "sliding_window": 7, "max_window_layers": 1}])
 def test_random_qwen2_agree(qwen2_checkpoint: Checkpoint, backend: str, windows: dict[str, Any]) -> None:
     compare(qwen2_checkpoint(**windows), backend, 5e-4)
 
 
+@pytest.mark.reference
 def test_a_random_mllama_sees_the_same(mllama_checkpoint: Path, backend: str) -> None:
     with (
         ollamax.load(mllama_checkpoint, backend=backend, num_images=2) as ours,

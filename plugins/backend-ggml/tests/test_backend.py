@@ -17,8 +17,6 @@ from ollamax.types import DType
 from ollamax_backend_ggml import memory
 from ollamax_backend_ggml.backend import GGML
 
-pytest.importorskip("ggml")
-
 
 def cache_program(backend: GGML, width: int = 4) -> Program:
     slots, rows = graph_input("slots", ("N",), bound=3), graph_input("rows", ("N", "T"), bound="S")

@@ -13,8 +13,6 @@ from ollamax_backend_ggml import library as module
 from ollamax_backend_ggml.backend import GGML
 from ollamax_backend_ggml.hardware import available_memory, physical_cores
 
-pytest.importorskip("ggml")
-
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:

@@ -15,8 +15,6 @@ from ollamax.testing.op_cases import Maker, OpCase, op_cases
 from ollamax.types import DType
 from ollamax_backend_ggml.backend import GGML
 
-pytest.importorskip("ggml")
-
 
 class Primitive(GGML):
     """The same library, but core takes every compound apart first."""

@@ -14,8 +14,6 @@ from ollamax.types import DType
 from ollamax_backend_ggml.backend import GGML
 from ollamax_backend_ggml.library import UNUSABLE, library
 
-pytest.importorskip("ggml")
-
 # Largest error of a product, as a share of its largest value. Activations are float32, rounded to the type of a float
 # weight, and 8-bit blocks of 32 (or 256, for K-quants and their like) for a quantised one.
 TOLERANCE = {DType.F32: 1e-6, DType.F16: 1e-3, DType.BF16: 8e-3}
