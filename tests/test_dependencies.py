@@ -80,10 +80,14 @@ def test_metapackage_holds_core_and_every_plugin_of_the_checkout() -> None:
     assert set(requirements(ROOT)) == {project(folder)["name"] for folder in PACKAGES} - COMPILED
 
 
-def test_requirements_file_installs_every_package() -> None:
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    named = {(ROOT / line.removeprefix("-e ")).resolve() for line in lines if line.startswith("-e ")}
-    assert named == {folder.resolve() for folder in [ROOT, *PACKAGES]}
+def test_requirements_files_install_every_package() -> None:
+    def named(file: str) -> set[Path]:
+        lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+        return {(ROOT / line.removeprefix("-e ")).resolve() for line in lines if line.startswith("-e ")}
+
+    compiled = {folder.resolve() for folder in PACKAGES if project(folder)["name"] in COMPILED}
+    assert named("requirements-compiled.txt") == compiled
+    assert named("requirements.txt") == {folder.resolve() for folder in [ROOT, *PACKAGES]} - compiled
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)

@@ -1,4 +1,4 @@
-"""What ``create --quantize`` makes beside what llama.cpp's own quantize does: every tensor's type."""
+"""What ``create --quantize`` makes beside what llama.cpp's own quantize does: every tensor's type, and its bytes."""
 
 import ctypes
 from pathlib import Path
@@ -8,7 +8,9 @@ import pytest
 
 from ollamax.convert.file_type import WRITABLE, FileType
 from ollamax.convert.mix import choose_types
+from ollamax.convert.quantize import Quantized
 from ollamax.gguf import open_gguf, write_gguf
+from ollamax.plugins import get_registry
 from ollamax.types import DType, TensorInfo
 
 pytestmark = pytest.mark.llama_cpp
@@ -101,3 +103,13 @@ def test_every_tensor_gets_the_type_that_llama_cpp_gives_it(name, tmp_path):
             chosen = choose_types(kind, ours.tensors, ours.metadata, frozenset(DType))
             assert types(chosen) == types(theirs.tensors), kind.name
             assert theirs.metadata["general.file_type"] == kind.number
+
+
+@pytest.mark.parametrize("kind", WRITABLE.values(), ids=lambda kind: kind.name)
+def test_every_byte_is_the_one_that_llama_cpp_writes(kind, tmp_path):
+    source = write_model(tmp_path / "f32.gguf", blocks=2)
+    target = llama_quantize(source, kind, tmp_path / "quantized.gguf")
+    with open_gguf(source) as plain, open_gguf(target) as theirs:
+        ours = Quantized(plain, kind, get_registry().writers())
+        for name in theirs.tensors:
+            assert ours.tensor_bytes(name).tobytes() == theirs.tensor_bytes(name).tobytes(), name

@@ -8,6 +8,7 @@ from ollamax.plugins import hookimpl
 
 if TYPE_CHECKING:
     from ollamax.backend.base import Backend
+    from ollamax.convert.quantizer import Quantizer
 
 
 @hookimpl
@@ -16,3 +17,11 @@ def ollamax_backends() -> list[type[Backend]]:
     from ollamax_backend_ggml.backend import GGML
 
     return [GGML]
+
+
+@hookimpl
+def ollamax_quantizers() -> list[type[Quantizer]]:
+    """The storage types that ggml writes."""
+    from ollamax_backend_ggml.quantizer import GGMLQuantizer
+
+    return [GGMLQuantizer]
