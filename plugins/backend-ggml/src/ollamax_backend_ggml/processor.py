@@ -51,11 +51,14 @@ class Processor:
         self._worker: ThreadPoolExecutor | None = None
 
     def compute(self, graph: int, long: bool) -> None:
-        """Run the nodes of ``graph``; Ctrl-C ends a ``long`` one between two of them.
+        """Run the nodes of ``graph``; Ctrl-C ends a ``long`` one between two of them, and any on several threads.
 
         Raises BackendError when the library fails, or when ``cancel`` was called from another thread.
         """
-        status = self._interruptibly(graph) if long else self._library.backend_graph_compute(self._handle, graph)
+        # OpenMP keeps a team of threads for each thread that computes. With two teams there are more threads than
+        # cores, and it no longer lets them wait awake for the next node: all of a model must compute in one thread.
+        apart = long or self._used > 1
+        status = self._interruptibly(graph) if apart else self._library.backend_graph_compute(self._handle, graph)
         if status == _SUCCESS:
             return
         self._flag.value = b""
@@ -65,7 +68,8 @@ class Processor:
 
     def use(self, threads: int) -> None:
         """From now on compute on so many threads, at most those that were started."""
-        self._library.backend_cpu_set_n_threads(self._handle, min(threads, self.threads))
+        self._used = min(threads, self.threads)
+        self._library.backend_cpu_set_n_threads(self._handle, self._used)
 
     def cancel(self) -> None:
         """End the computation that runs in another thread, or else the next one."""
