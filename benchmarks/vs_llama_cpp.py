@@ -140,7 +140,7 @@ def main() -> None:
             show(row)
             found.append(row)
     if given.write:
-        write_report(found, bandwidth, given)
+        write_report(found, bandwidth, given, path)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from small_tokenizer import train_sentencepiece
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from ollamax.gguf import open_gguf, write_gguf
@@ -50,26 +51,10 @@ def byte_level(directory: Path, found: type[PreTokenizer], normalizer: object = 
     return directory
 
 
-def train_sentencepiece(root: Path, **options) -> Path:
-    import sentencepiece
-
-    text = root / "corpus.txt"
-    text.write_text("\n".join(line for entry in CORPUS for line in entry.splitlines() if line))
-    sentencepiece.SentencePieceTrainer.Train(
-        input=str(text),
-        model_prefix=str(root / "tokenizer"),
-        model_type="bpe",
-        vocab_size=480,
-        character_coverage=1.0,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        split_digits=True,
-        allow_whitespace_only_pieces=True,
-        minloglevel=2,
-        **options,
-    )
-    return root / "tokenizer.model"
+def train_corpus(root: Path, **options) -> Path:
+    """A SentencePiece model of the corpus."""
+    lines = [line for entry in CORPUS for line in entry.splitlines() if line]
+    return train_sentencepiece(root, lines, 480, **options)
 
 
 def spm_directory(model: Path, directory: Path, **config) -> Path:

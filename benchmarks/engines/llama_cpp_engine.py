@@ -6,7 +6,7 @@ import ctypes
 
 import llama_cpp
 import numpy as np
-from work import Stopwatch, arguments, serve
+from work import Stopwatch, arguments, random_ids, serve
 
 
 class LlamaCpp:
@@ -30,7 +30,7 @@ class LlamaCpp:
         """See work.Engine."""
         llama_cpp.llama_memory_clear(self._memory, False)
         self._held = 0
-        ids = self._ids(tokens)
+        ids = random_ids(self._vocabulary, tokens)
         with Stopwatch() as watch:
             self._read(0, ids)
             self._logits(1)
@@ -40,7 +40,7 @@ class LlamaCpp:
         """See work.Engine."""
         if self._held != held:
             llama_cpp.llama_memory_clear(self._memory, False)
-            self._read(0, self._ids(held))
+            self._read(0, random_ids(self._vocabulary, held))
             self._held = held
         llama_cpp.llama_memory_seq_rm(self._memory, 0, held, -1)
         token = 1
@@ -54,7 +54,7 @@ class LlamaCpp:
         """See work.Engine."""
         llama_cpp.llama_memory_clear(self._memory, False)
         for slot in range(sequences):
-            self._read(slot, self._ids(32, slot))
+            self._read(slot, random_ids(self._vocabulary, 32, slot))
         tokens = [1] * sequences
         with Stopwatch() as watch:
             for step in range(steps):
@@ -81,9 +81,6 @@ class LlamaCpp:
         pointer = llama_cpp.llama_get_logits(self._context)
         return np.ctypeslib.as_array(pointer, (rows, self._vocabulary))
 
-    def _ids(self, count: int, seed: int = 0) -> list[int]:
-        return np.random.default_rng(seed).integers(0, self._vocabulary, count).tolist()
-
 
 @llama_cpp.llama_log_callback
 def _silence(_level: int, _text: bytes, _data: object) -> None:
@@ -92,4 +89,4 @@ def _silence(_level: int, _text: bytes, _data: object) -> None:
 
 if __name__ == "__main__":
     given = arguments()
-    serve(LlamaCpp(given.model, given.threads, given.context, given.sequences))
+    serve(LlamaCpp(given.model, given.threads, given.context, given.sequences), llama_cpp.__version__)

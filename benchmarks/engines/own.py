@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-from work import Stopwatch, arguments, serve
+from importlib import metadata
+
+from work import Stopwatch, arguments, random_ids, serve
 
 import ollamax
 
@@ -20,7 +21,7 @@ class Own:
         self._runner.truncate(0)
         self._held = 0
         with Stopwatch() as watch:
-            self._runner.prefill(0, self._ids(tokens))
+            self._runner.prefill(0, random_ids(self._vocabulary, tokens))
         return watch.seconds
 
     def decode(self, steps: int, held: int) -> float:
@@ -28,7 +29,7 @@ class Own:
         if self._held != held:
             self._runner.truncate(0)
             if held:
-                self._runner.prefill(0, self._ids(held))
+                self._runner.prefill(0, random_ids(self._vocabulary, held))
             self._held = held
         self._runner.truncate(0, held)
         token = 1
@@ -42,15 +43,12 @@ class Own:
         slots = list(range(sequences))
         for slot in slots:
             self._runner.truncate(slot)
-            self._runner.prefill(slot, self._ids(32, slot))
+            self._runner.prefill(slot, random_ids(self._vocabulary, 32, slot))
         tokens = [1] * sequences
         with Stopwatch() as watch:
             for _ in range(steps):
                 tokens = self._runner.decode(slots, tokens).argmax(axis=1).tolist()
         return watch.seconds
-
-    def _ids(self, count: int, seed: int = 0) -> list[int]:
-        return np.random.default_rng(seed).integers(0, self._vocabulary, count).tolist()
 
 
 if __name__ == "__main__":
@@ -59,4 +57,4 @@ if __name__ == "__main__":
     with ollamax.load(
         given.model, backend=given.backend, parallel=given.sequences, cache_type="f16", **options
     ) as loaded:
-        serve(Own(loaded))
+        serve(Own(loaded), metadata.version("ollamax-core"))

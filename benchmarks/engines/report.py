@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
+from engines.worker import Worker
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 PAGE = """# Performance
@@ -52,11 +54,13 @@ class Measured(Protocol):
         """Above 1 where ollamax is better."""
 
 
-def write_report(rows: Sequence[Measured], bandwidth: float, given: argparse.Namespace) -> None:
-    """Write the page and the picture."""
+def write_report(rows: Sequence[Measured], bandwidth: float, given: argparse.Namespace, model: Path) -> None:
+    """Write the page and the picture; ``model`` is one of those measured, for the rival to start with."""
+    with Worker(given.rival, "llama_cpp_engine.py", model, threads=1, context=64, sequences=1) as rival:
+        version = rival.version
     machine = (
         f"{platform.machine()}, {given.threads} threads, {bandwidth / 1e9:.0f} GB/s read by one thread, "
-        f"{given.pairs} pairs for each row; ggml-python {metadata.version('ggml-python')}, llama-cpp-python 0.3.36."
+        f"{given.pairs} pairs for each row; ggml-python {metadata.version('ggml-python')}, llama-cpp-python {version}."
     )
     (DOCS / "performance.md").write_text(PAGE.format(machine=machine, rows="\n".join(map(_line, rows))), "utf-8")
     _plot(rows, DOCS / "performance.png")

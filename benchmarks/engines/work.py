@@ -11,6 +11,8 @@ import sys
 import time
 from typing import Protocol
 
+import numpy as np
+
 
 class Engine(Protocol):
     """What both engines can do; every method leaves the caches as the next one expects them."""
@@ -37,9 +39,14 @@ def arguments(backend: str | None = None) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def serve(engine: Engine) -> None:
-    """Answer lines until there are no more."""
-    say({"ready": True})
+def random_ids(vocabulary: int, count: int, seed: int = 0) -> list[int]:
+    """The same tokens for every engine."""
+    return np.random.default_rng(seed).integers(0, vocabulary, count).tolist()
+
+
+def serve(engine: Engine, version: str) -> None:
+    """Say which ``version`` is ready, and answer lines until there are no more."""
+    say({"ready": version})
     for line in sys.stdin:
         work = json.loads(line)
         say({"seconds": getattr(engine, work["do"])(*work["with"])})

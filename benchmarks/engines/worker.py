@@ -7,13 +7,13 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 FOLDER = Path(__file__).parent
 
 
 class Worker:
-    """One engine with one model; ``options`` are those of work.arguments."""
+    """One engine with one model; ``options`` are those of work.arguments, ``version`` what it runs."""
 
     def __init__(self, python: str, script: str, model: Path, **options: object) -> None:
         numbers = [text for name, value in options.items() for text in (f"--{name}", str(value))]
@@ -25,7 +25,7 @@ class Worker:
             text=True,
         )
         self._began = began
-        self._read()
+        self.version = str(self._read()["ready"])
 
     def run(self, work: str, *numbers: int) -> float:
         """Seconds that the worker took for it."""
@@ -59,10 +59,10 @@ class Worker:
         self._process.stdin.write(json.dumps(work) + "\n")
         self._process.stdin.flush()
 
-    def _read(self) -> dict[str, float]:
+    def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise SystemExit(f"a worker ended early: {' '.join(map(str, self._process.args))}")
-        answer: dict[str, float] = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         return answer

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tokenizer_directory import byte_level, spm_directory, train_sentencepiece
+from tokenizer_directory import byte_level, spm_directory, train_corpus
 from tokenizers import normalizers
 
 from ollamax.gguf import open_gguf
@@ -48,7 +48,7 @@ def byte_levels(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def sentencepiece_model(tmp_path_factory) -> Path:
-    return train_sentencepiece(tmp_path_factory.mktemp("sentencepiece"))
+    return train_corpus(tmp_path_factory.mktemp("sentencepiece"))
 
 
 @pytest.fixture(scope="session")

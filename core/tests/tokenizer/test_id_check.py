@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from tokenizer_directory import change, loaded, spm_directory, spoil, train_sentencepiece
+from tokenizer_directory import change, loaded, spm_directory, spoil, train_corpus
 
 from ollamax.errors import CheckpointError
 from ollamax.tokenizer import id_check
@@ -99,7 +99,7 @@ def test_special_tokens_that_no_file_lists_as_added(byte_levels, tmp_path):
         content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] != "<|end|>"]
 
     spoil(directory, forget)
-    model = train_sentencepiece(tmp_path, user_defined_symbols=["<tool>"])
+    model = train_corpus(tmp_path, user_defined_symbols=["<tool>"])
     pieces = spm_directory(model, tmp_path / "pieces", legacy=False, additional_special_tokens=["<tool>"])
     for each, token in ((directory, "<|end|>"), (pieces, "<tool>")):
         ours, theirs = loaded(each), transformers.AutoTokenizer.from_pretrained(each)
@@ -116,7 +116,7 @@ def added(directory):
 
 
 def test_a_sentencepiece_token_that_takes_the_first_space(tmp_path):
-    model = train_sentencepiece(tmp_path, user_defined_symbols=["▁▁▁", "fox"])
+    model = train_corpus(tmp_path, user_defined_symbols=["▁▁▁", "fox"])
     directory = spm_directory(model, tmp_path / "model", legacy=False)
     refused(directory, "tokenizer.model", r"'   three before, three behind   ' becomes other ids .* at position 1, not")
 

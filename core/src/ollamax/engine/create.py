@@ -15,13 +15,12 @@ from ollamax.engine.parameter_lines import line_errors
 from ollamax.engine.source import open_source
 from ollamax.errors import ModelfileError
 from ollamax.modelfile import Modelfile
-from ollamax.plugins import get_registry
+from ollamax.plugins import Registry, get_registry
 from ollamax.store import Layer, MediaType, ModelName, Store, Transaction
 from ollamax.types import TensorSource
 
 if TYPE_CHECKING:
     from ollamax.convert.file_type import FileType
-    from ollamax.convert.quantizer import Quantizers
     from ollamax.store.blobs import HashingSink
 
 Progress = Callable[[int, int], object]
@@ -57,7 +56,7 @@ def create(
         result = inherit(modelfile, origin.modelfile)
         ModelCheck(result, source.metadata, source.tensors, origin.path, registry).run()
         with store.transaction() as transaction:
-            model = _add_model(transaction, origin, source, kind, registry.writers(), progress, requantize, warn)
+            model = _add_model(transaction, origin, source, kind, registry, progress, requantize, warn)
             layers = [model, *_setting_layers(transaction, result)]
             config = transaction.add_bytes(MediaType.CONFIG, _config(source, kind, layers))
             transaction.commit(full_name, config, layers)
@@ -88,7 +87,7 @@ def _add_model(
     origin: Origin,
     source: TensorSource,
     kind: FileType | None,
-    quantizers: Quantizers,
+    registry: Registry,
     progress: Progress | None,
     requantize: bool,
     warn: Callable[[str], object] | None,
@@ -107,7 +106,8 @@ def _add_model(
     # A file's own types of numbers are kept.
     metadata = source.typed_metadata if isinstance(source, GGUFFile) else source.metadata
     watched = source if warn is None else NaNWatch(source, warn)
-    result = watched if kind is None else Quantized(watched, kind, quantizers, metadata, requantize=requantize)
+    # Plugins load their libraries to say what they can write: only where something is to be written so.
+    result = watched if kind is None else Quantized(watched, kind, registry.writers(), metadata, requantize=requantize)
 
     def write(sink: HashingSink) -> None:
         write_gguf_to(

@@ -22,6 +22,7 @@ from ollamax.types import TensorInfo
 
 if TYPE_CHECKING:
     from ollamax.convert.file_type import FileType
+    from ollamax.convert.quantizer import Quantizers
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,12 @@ def dry_run(
         draft.examine(modelfile, origin, registry)
         rows, problems = draft.rows, draft.problems
         targets: Mapping[str, TensorInfo] = draft.infos
+        writers = None
         if kind is not None:
-            targets = choose_types(kind, targets, draft.metadata, registry.writers().dtypes)
+            writers = registry.writers()
+            targets = choose_types(kind, targets, draft.metadata, writers.dtypes)
     if not problems:
-        problems = _last_problem(origin.path, kind, registry, requantize)
+        problems = _last_problem(origin.path, kind, registry, writers, requantize)
     planned = [_planned(row, targets) for row in rows]
     mapped = {row.info.name for row in rows if row.info}
     added = [info for name, info in targets.items() if name not in mapped]
@@ -92,14 +95,16 @@ def dry_run(
     return Plan(full_name, planned, problems)
 
 
-def _last_problem(path: Path, kind: FileType | None, registry: Registry, requantize: bool) -> list[str]:
+def _last_problem(
+    path: Path, kind: FileType | None, registry: Registry, writers: Quantizers | None, requantize: bool
+) -> list[str]:
     """What keeps the model from being opened as a whole, or its weights from being stored as ``kind``; or nothing."""
     from ollamax.convert.quantize import Quantized
 
     try:
         with closing(open_source(path, registry)) as source:
             if kind is not None:
-                Quantized(source, kind, registry.writers(), requantize=requantize)
+                Quantized(source, kind, writers, requantize=requantize)
     except OllamaxError as error:
         return [str(error)]
     return []
