@@ -8,6 +8,7 @@ from ollamax.arch.base import Architecture, Batch, VisionArchitecture
 from ollamax.errors import BindingError, GraphError
 from ollamax.kvcache import CacheSize, Layout
 from ollamax.ml.graph import Graph
+from ollamax.ml.narrow import narrow
 from ollamax.ml.tensor import Tensor
 
 
@@ -65,4 +66,4 @@ def _step(model: Architecture, logits: Tensor, name: str, vocabulary: int, origi
             f"architecture {model.name} gives logits {logits.shape} for {origin}, expected {vocabulary}: "
             "as many as its tokenizer has tokens"
         )
-    return Graph({"logits": logits}, name=f"{model.name} {name}")
+    return narrow(Graph({"logits": logits}, name=f"{model.name} {name}"))

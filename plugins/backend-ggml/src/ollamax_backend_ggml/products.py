@@ -53,10 +53,12 @@ def embedding(b: Builder, node: Tensor) -> Value:
 
 
 def gather(b: Builder, node: Tensor) -> Value:
-    """Rows of each sequence, as rows of all."""
+    """Rows of each sequence, as rows of all; the only row of a decode step is itself."""
     values, rows = node.srcs
     b.indices(rows)
     groups, size, *row = b.shape(values)
+    if size == b.shape(rows)[1] == 1 and b.bounded(rows, size):
+        return b.value(values)
     count = math.prod(b.shape(rows))
     writer = RowWriter(groups, size, "a row number", b.bounded(rows, size))
     numbers = b.upload(DType.I32, (count,), writer, rows)
