@@ -14,7 +14,7 @@ from ollamax.ml import Graph, Op, Tensor
 from ollamax.ml.shape import concrete
 from ollamax.types import DType
 from ollamax_backend_ggml.host import Host, Values, Write, write_floats
-from ollamax_backend_ggml.library import Library
+from ollamax_backend_ggml.library import Library, tensor
 from ollamax_backend_ggml.memory import Residents, aligned
 from ollamax_backend_ggml.sizes import Sizes, fast_first
 from ollamax_backend_ggml.states import State, States
@@ -99,9 +99,9 @@ class Builder:
             raise GraphFullError
         return int(getattr(self.library, operation)(self.context, *arguments))
 
-    def expand(self, tensor: int) -> None:
-        """Compute ``tensor`` next."""
-        self.library.build_forward_expand(self.graph, tensor)
+    def expand(self, result: int) -> None:
+        """Compute ``result`` next."""
+        self.library.build_forward_expand(self.graph, result)
 
     def shape(self, node: Tensor) -> Sizes:
         """The shape of a node in this graph."""
@@ -123,9 +123,13 @@ class Builder:
         """The same elements with other sizes, fastest first."""
         return self.reshaped(value.tensor, *sizes)
 
-    def reshaped(self, tensor: int, *sizes: int) -> int:
-        """Another shape of any contiguous tensor."""
-        return self.make("reshape_4d", tensor, *(*sizes, 1, 1, 1)[:4])
+    def reshaped(self, source: int, *sizes: int) -> int:
+        """Another shape of any contiguous tensor; none is made where it has this shape already.
+
+        The library fuses ops that follow each other, and a view between them would keep it from that.
+        """
+        wanted = (*sizes, 1, 1, 1)[:4]
+        return source if self._sizes(source) == wanted else self.make("reshape_4d", source, *wanted)
 
     def flat(self, value: Value) -> int:
         """``(last axis, all others)``."""
@@ -158,9 +162,9 @@ class Builder:
         """
         key = (dtype, tuple(sizes), write, sources)
         if key not in self.uploads:
-            tensor = self.make("new_tensor_4d", dtype, *(*sizes, 1, 1, 1)[:4])
-            self.library.set_input(tensor)
-            self.uploads[key] = Upload(tensor, _NUMPY[dtype], math.prod(sizes), write, sources)
+            made = self.make("new_tensor_4d", dtype, *(*sizes, 1, 1, 1)[:4])
+            self.library.set_input(made)
+            self.uploads[key] = Upload(made, _NUMPY[dtype], math.prod(sizes), write, sources)
         return self.uploads[key].tensor
 
     def once(self, key: Any, make: Callable[[], int]) -> int:
@@ -188,6 +192,9 @@ class Builder:
         while node.op is not Op.STATE:
             node = node.srcs[0]
         return self.parts.states.find(node.attrs["name"])
+
+    def _sizes(self, address: int) -> Sizes:
+        return tuple(tensor(self.library, address).ne[:4])
 
     def _leaf(self, node: Tensor) -> Value:
         shape = self.shape(node)

@@ -194,6 +194,8 @@ def _operands(b: Builder, node: Tensor, swaps: bool) -> tuple[int, int]:
     """Both sources, the first as large as the result and the second such that the library broadcasts it."""
     values = [b.value(src) for src in node.srcs]
     shape = b.shape(node)
+    if values[0].shape == values[1].shape == shape:
+        return b.flat(values[0]), b.flat(values[1])  # the library's threads share out rows
     if swaps and values[0].shape != shape and values[1].shape == shape:
         values.reverse()
     whole, sides = merged(shape, [value.shape for value in values], node.op)
