@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from ollamax.backend import Device
+from ollamax_backend_ggml.builds import VARIABLE, VERSIONS
 from ollamax_backend_ggml.hardware import total_memory
 from ollamax_backend_ggml.library import INSTALL, library
 
@@ -17,6 +20,8 @@ def describe() -> Device:
     loaded = library()
     found = [name for name in _FEATURES if getattr(loaded, f"cpu_has_{name}")()]
     text = f"CPU by ggml {loaded.version().decode()} ({' '.join(found) or 'no vector units'})"
+    if not loaded.version().decode().startswith(VERSIONS[-1]) and find_spec("llama_cpp"):
+        text += f"; {VARIABLE}=llama_cpp takes the newer one of llama-cpp-python, which is faster with K-quants"
     if not loaded.cpu_has_llamafile():
         text += f"; built without LLAMAFILE, which makes prompts slow with F32, F16 and Q8_0 weights: {INSTALL}"
     return Device("cpu", text, total_memory(), RANK)

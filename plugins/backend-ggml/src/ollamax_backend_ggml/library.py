@@ -11,9 +11,7 @@ from typing import Any, NewType
 
 from ollamax.errors import BackendError
 from ollamax.types import DType
-
-VERSION = "0.15."
-"""What the library's version begins with; graphs, structs and buffers of others differ."""
+from ollamax_backend_ggml.builds import VARIABLE, VERSIONS, Build, chosen_build
 
 INSTALL = "pip install ggml-python==0.0.45 --config-settings=cmake.define.GGML_LLAMAFILE=ON"
 
@@ -32,13 +30,13 @@ class Library:
     as objects that cost more than the call. Here every pointer is an int (or None). All calls release the GIL.
     """
 
-    def __init__(self, bindings: Any) -> None:
-        self._bindings = bindings
+    def __init__(self, bindings: Any, build: Build | None = None) -> None:
+        self._bindings, self._build = bindings, build
         self._said: deque[str] = deque(maxlen=20)
         self._lock = threading.Lock()
         # Referenced for as long as the library may call it.
         self._listener = bindings.ggml_log_callback(self._listen)
-        bindings.ggml_log_set(self._listener, None)
+        self.log_set(ctypes.cast(self._listener, ctypes.c_void_p), None)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         function = self._function(f"ggml_{name}")
@@ -65,7 +63,8 @@ class Library:
         declared: Any = getattr(self._bindings, name, None)
         if not issubclass(type(declared), _FUNCTION):
             raise BackendError(f"ggml-python has no function {name}; reinstall it: {INSTALL}")
-        address = ctypes.cast(declared, ctypes.c_void_p).value or 0
+        found = self._build.function(name) if self._build else declared
+        address = ctypes.cast(found, ctypes.c_void_p).value or 0
         arguments = [_plain(kind) for kind in declared.argtypes or ()]
         return ctypes.CFUNCTYPE(_plain(declared.restype), *arguments)(address)
 
@@ -93,8 +92,11 @@ def library() -> Library:
         raise BackendError(f"ggml-python cannot be imported ({error}); it needs a C++ compiler: {INSTALL}") from None
     except (OSError, RuntimeError, AttributeError) as error:
         raise BackendError(f"ggml-python is damaged ({error}); reinstall it: {INSTALL}") from None
-    loaded = Library(bindings)
+    build = chosen_build()
+    loaded = Library(bindings, build)
     problem = abi_problem(loaded)
+    if problem and build:
+        raise BackendError(f"{VARIABLE}: the library in {build.folder} does not fit this package: {problem}")
     if problem:
         raise BackendError(f"ggml-python does not fit this package: {problem}; reinstall it: {INSTALL}")
     return loaded
@@ -103,8 +105,8 @@ def library() -> Library:
 def abi_problem(loaded: Library) -> str | None:
     """Where the loaded library contradicts its bindings or core's types, or None."""
     version = loaded.version().decode("ascii", "replace")
-    if not version.startswith(VERSION):
-        return f"the library is ggml {version}, expected {VERSION}x"
+    if not version.startswith(VERSIONS):
+        return f"the library is ggml {version}, expected {' or '.join(f'{known}x' for known in VERSIONS)}"
     declared = ctypes.sizeof(loaded.struct("tensor")) + ctypes.sizeof(loaded.struct("object"))
     if declared != loaded.tensor_overhead():
         return f"a tensor takes {loaded.tensor_overhead()} bytes in the library, {declared} in its bindings"
