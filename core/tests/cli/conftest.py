@@ -8,13 +8,14 @@ from ollamax.engine.chunk import Chunk, Stats
 from ollamax.modelfile.modelfile import Modelfile
 from ollamax.template.go import GoTemplate
 
-STATS = Stats(1.5, 0.25, 12, 0.5, 3, 0.03)
+STATS = Stats(1.5, 0.25, 12, 0.5, 3, 0.03, eval_steps=2)
 
 
 class FakeModel:
     """Answers with ``replies`` in turn and records what it was asked."""
 
     sees_pictures = False
+    weight_bytes, step_bytes = 2_500_000_000, 300_000_000
 
     def __init__(self, replies=("Once upon a time.",), **load_options):
         self.replies, self.load_options = list(replies), load_options

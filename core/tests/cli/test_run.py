@@ -134,12 +134,14 @@ def test_verbose_prints_timings_on_stderr(fake):
         "",
         "total duration:       1.5s",
         "load duration:        250ms",
+        "load rate:            10.00 GB/s",
         "prompt eval count:    12 token(s)",
         "prompt eval duration: 500ms",
         "prompt eval rate:     24.00 tokens/s",
         "eval count:           3 token(s)",
         "eval duration:        30ms",
         "eval rate:            100.00 tokens/s",
+        "eval bandwidth:       20.00 GB/s",
     ]
 
 

@@ -74,14 +74,17 @@ def test_verbose_prints_rates(run):
     assert labels == [
         "total duration",
         "load duration",
+        "load rate",
         "prompt eval count",
         "prompt eval duration",
         "prompt eval rate",
         "eval count",
         "eval duration",
         "eval rate",
+        "eval bandwidth",
     ]
-    assert re.fullmatch(r"eval rate: +\d+\.\d\d tokens/s", lines[-1])
+    assert re.fullmatch(r"eval rate: +\d+\.\d\d tokens/s", lines[-2])
+    assert re.fullmatch(r"eval bandwidth: +\d+\.\d\d GB/s", lines[-1])
 
 
 def test_raw_goes_on_with_the_text(run):

@@ -8,7 +8,7 @@ from ollamax.backend import BackendOptions, Program, Weight
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind
 from ollamax.ml.tensor import graph_input, state, state_read, state_write, weight
-from ollamax.types import DType
+from ollamax.types import DType, TensorInfo
 from ollamax_backend_cpu.backend import CPU
 
 
@@ -32,6 +32,12 @@ def test_state_outlives_a_run_and_is_shared_by_programs() -> None:
     out = put(cache_program(backend), [0, 2], [[0], [0]], 4, value=7.0)
     assert out[0, :, 0, 0].tolist() == [7, 5, 0, 0]
     assert out[1, :, 0, 0].tolist() == [7, 0, 0, 5]
+
+
+def test_a_product_reads_float32_and_seconds_are_not_counted() -> None:
+    backend = CPU()
+    assert backend.read_bytes(TensorInfo("w", DType.Q8_0, (3, 32))) == 3 * 32 * 4
+    assert backend.compute_seconds is None
 
 
 def test_rows_are_copied_read_and_replaced() -> None:

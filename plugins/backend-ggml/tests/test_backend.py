@@ -42,6 +42,17 @@ def test_state_outlives_a_run_and_is_shared_by_programs() -> None:
     backend.close()
 
 
+def test_the_seconds_of_the_library_are_counted() -> None:
+    backend = GGML()
+    program = cache_program(backend)
+    counted = [backend.compute_seconds]
+    for _ in range(2):
+        put(program, [0], [[1]], 4)
+        counted.append(backend.compute_seconds)
+    assert 0 == counted[0] < counted[1] < counted[2]
+    backend.close()
+
+
 @pytest.mark.parametrize("dtype", [DType.F32, DType.F16, DType.Q8_0])
 def test_rows_are_copied_read_and_replaced(dtype: DType) -> None:
     backend = GGML(BackendOptions(cache_type=dtype))

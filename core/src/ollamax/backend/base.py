@@ -29,7 +29,7 @@ from ollamax.errors import BackendError
 from ollamax.ml.graph import Graph
 from ollamax.ml.lower import lower
 from ollamax.ml.ops import Op
-from ollamax.types import DType
+from ollamax.types import DType, TensorInfo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,6 +119,18 @@ class Backend(ABC):
 
     def __init__(self, options: BackendOptions | None = None) -> None:
         self.options = options or BackendOptions()
+
+    @property
+    def compute_seconds(self) -> float | None:
+        """Seconds that native code has spent on graphs so far; None for a backend that does not count them.
+
+        What a step takes beyond them is Python's: inputs, outputs, sampling.
+        """
+        return None
+
+    def read_bytes(self, matrix: TensorInfo) -> int:
+        """Bytes of memory that a product with ``matrix`` reads: as stored, where a backend keeps it so."""
+        return matrix.nbytes
 
     @classmethod
     @abstractmethod

@@ -53,6 +53,6 @@ def _answer(session: Session, settings: Settings, text: str) -> None:
         return
     click.echo()
     if settings.verbose and answer.stats:
-        for line in timing_lines(answer.stats):
+        for line in timing_lines(answer.stats, session.model):
             click.echo(line, err=True)
         click.echo(err=True)

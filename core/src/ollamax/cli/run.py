@@ -91,7 +91,7 @@ def _answer(session: Session, settings: Settings, text: str, images: tuple[str, 
     else:
         answer = session.ask(text, printer, images)
     if settings.verbose and answer.stats:
-        click.echo("\n".join(["", *timing_lines(answer.stats)]), err=True)
+        click.echo("\n".join(["", *timing_lines(answer.stats, session.model)]), err=True)
     return answer
 
 

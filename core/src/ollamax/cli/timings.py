@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ollamax.cli.duration import format_duration
 from ollamax.engine.chunk import Stats
 
+if TYPE_CHECKING:
+    from ollamax.engine.model import Model
 
-def timing_lines(stats: Stats) -> list[str]:
-    """Lines with the labels of ``ollama run --verbose``; what was not measured is left out."""
+
+def timing_lines(stats: Stats, model: Model) -> list[str]:
+    """Lines with the labels of ``ollama run --verbose``; what was not measured is left out.
+
+    Ours are the rate at which the file's tensors were loaded, and the bandwidth at which weights were read for the
+    answer: what ``model`` reads of them in a step, times its steps per second.
+    """
     rows = [("total duration:", format_duration(stats.total_seconds))]
     if stats.load_seconds:
-        rows.append(("load duration:", format_duration(stats.load_seconds)))
+        rows += [
+            ("load duration:", format_duration(stats.load_seconds)),
+            ("load rate:", f"{model.weight_bytes / stats.load_seconds / 1e9:.2f} GB/s"),
+        ]
     if stats.prompt_tokens:
         rows += [
             ("prompt eval count:", f"{stats.prompt_tokens} token(s)"),
@@ -23,4 +35,6 @@ def timing_lines(stats: Stats) -> list[str]:
             ("eval duration:", format_duration(stats.eval_seconds)),
             ("eval rate:", f"{stats.eval_rate:.2f} tokens/s"),
         ]
+    if stats.eval_steps:
+        rows.append(("eval bandwidth:", f"{model.step_bytes * stats.step_rate / 1e9:.2f} GB/s"))
     return [f"{label:<22}{value}" for label, value in rows]

@@ -13,7 +13,8 @@ class Stats:
     """Counts and wall-clock times (seconds) of one generation, named as in Ollama's ``--verbose``.
 
     ``load_seconds`` is the time to load the model, 0 if it was loaded before. ``prompt_tokens`` are those
-    computed, without tokens that a kept context already held. ``total_seconds`` spans everything.
+    computed, without tokens that a kept context already held. ``eval_steps`` are the runs of the model for the answer's
+    tokens: one less than those, since the prompt gives the first. ``total_seconds`` spans everything.
     """
 
     total_seconds: float = 0.0
@@ -22,6 +23,7 @@ class Stats:
     prompt_seconds: float = 0.0
     eval_tokens: int = 0
     eval_seconds: float = 0.0
+    eval_steps: int = 0
 
     @property
     def prompt_rate(self) -> float:
@@ -32,6 +34,11 @@ class Stats:
     def eval_rate(self) -> float:
         """Generated tokens per second; 0 when nothing was measured."""
         return self.eval_tokens / self.eval_seconds if self.eval_seconds > 0 else 0.0
+
+    @property
+    def step_rate(self) -> float:
+        """Runs of the model per second of the answer; 0 when nothing was measured."""
+        return self.eval_steps / self.eval_seconds if self.eval_seconds > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

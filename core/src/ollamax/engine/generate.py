@@ -43,7 +43,7 @@ class Generation:
         self._began, self._load_seconds = time.perf_counter(), load_seconds
         self._prompt_seconds = 0.0
         self._computed = 0
-        self._answered = self._turn = 0
+        self._answered = self._steps = self._turn = 0
         check_fit(self._prompt, held.capacity, tokenizer)
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -92,6 +92,7 @@ class Generation:
         if len(self._held) >= self._held.capacity:
             keep = self._options.num_keep
             self._held.slide(len(self._prompt) if keep < 0 else min(keep, len(self._prompt)))
+        self._steps += 1
         return self._held.extend([token])
 
     def _flush(self, tail: str) -> str:
@@ -107,6 +108,7 @@ class Generation:
             prompt_seconds=self._prompt_seconds,
             eval_tokens=self._answered,
             eval_seconds=total - self._prompt_seconds,
+            eval_steps=self._steps,
         )
         return Chunk(text, token, done=True, done_reason=reason, stats=stats)
 

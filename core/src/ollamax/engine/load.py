@@ -25,6 +25,7 @@ from ollamax.engine.picture import PictureReader
 from ollamax.engine.resolve import resolve
 from ollamax.engine.runner import Runner
 from ollamax.engine.source import open_source
+from ollamax.engine.weight_bytes import step_bytes
 from ollamax.errors import OptionError, one_line
 from ollamax.gguf import Metadata
 from ollamax.kvcache import CacheSize
@@ -73,12 +74,12 @@ def load(
         engine = cleanup.enter_context(closing(engine_class(backend_options)))
         told: list[str] = []
         weights = NaNWatch(source, warn or told.append) if found.path.is_dir() else source
-        runner, pictures = _runner(found.path, weights, tokenizer, registry, engine, chosen, parallel, progress)
+        built = _runner(found.path, weights, tokenizer, registry, engine, chosen, parallel, progress)
         for text in told:
             warnings.warn(text, RuntimeWarning, stacklevel=2)
         cleanup.pop_all()
     seconds = time.perf_counter() - began
-    return Model(Parts(found.name, source, modelfile, tokenizer, prompts, engine, runner, pictures, chosen, seconds))
+    return Model(Parts(found.name, source, modelfile, tokenizer, prompts, engine, *built, chosen, seconds))
 
 
 def load_tokenizer(path: str | PathLike[str]) -> Tokenizer:
@@ -113,8 +114,11 @@ def _runner(
     options: Options,
     parallel: int,
     progress: Progress | None,
-) -> tuple[Runner, PictureReader | None]:
-    """Bind, trace, load the weights and compile: whatever can be wrong with a file is found before weights load."""
+) -> tuple[Runner, PictureReader | None, int]:
+    """Bind, trace, load the weights and compile: whatever can be wrong with a file is found before weights load.
+
+    The number is that of the bytes of weights that a decode step reads.
+    """
     metadata = Metadata(source.metadata, path)
     model = registry.architecture(metadata.string("general.architecture"))(metadata)
     bind(model, source.tensors, str(path))
@@ -129,7 +133,8 @@ def _runner(
         for name, info in source.tensors.items()
     }
     engine.load(weights, None if progress is None else lambda done: progress(done, total))
-    return Runner(engine, traced), _picture_reader(model, tokenizer, options)
+    read = step_bytes(traced.step, source.tensors, engine)
+    return Runner(engine, traced), _picture_reader(model, tokenizer, options), read
 
 
 def _picture_reader(model: Architecture, tokenizer: Tokenizer, options: Options) -> PictureReader | None:

@@ -40,6 +40,7 @@ class Parts:
     backend: Backend
     runner: Runner
     pictures: PictureReader | None
+    step_bytes: int
     options: Options
     load_seconds: float
 
@@ -49,6 +50,8 @@ class Model:
 
     One thread uses a model at a time, and one generation runs at a time: another call ends the one before it, which
     raises UsageError when it is asked for more. So does every call after ``close``.
+
+    ``load_seconds`` is what loading took, ``step_bytes`` what the backend reads of the weights to generate one token.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -59,7 +62,7 @@ class Model:
             parts.runner,
             parts.options,
         )
-        self.load_seconds = parts.load_seconds
+        self.load_seconds, self.step_bytes = parts.load_seconds, parts.step_bytes
         self._pictures = parts.pictures
         self._source, self._held, self._closed = parts.source, Held(parts.runner), False
         self._unreported_load = parts.load_seconds
@@ -68,6 +71,11 @@ class Model:
     def metadata(self) -> Mapping[str, Any]:
         """The file's GGUF keys and values."""
         return self._source.metadata
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all tensors as they are stored."""
+        return sum(info.nbytes for info in self._source.tensors.values())
 
     @property
     def context_length(self) -> int:

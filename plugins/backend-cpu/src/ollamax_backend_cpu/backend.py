@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
 from ollamax.errors import BackendError
 from ollamax.ml import LEAVES, Graph, Op
+from ollamax.types import TensorInfo
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -56,6 +57,10 @@ class CPU(Backend):
             self._joined = True
         BLAS.use(self._threads)
         self._weights = Weights(weights, progress)
+
+    def read_bytes(self, matrix: TensorInfo) -> int:
+        """Four bytes for each element: matrices are kept as float32."""
+        return 4 * matrix.elements
 
     def build(self, graph: Graph) -> Program:
         """A list of kernels."""

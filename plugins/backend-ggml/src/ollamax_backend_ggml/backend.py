@@ -96,6 +96,11 @@ class GGML(Backend):
         """End the computation that runs in another thread, within a token: it raises BackendError there."""
         self._processor.cancel()
 
+    @property
+    def compute_seconds(self) -> float:
+        """Seconds that the library has computed so far."""
+        return self._processor.seconds
+
     def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
         """Copy cells from one slot to another, in every state whose name begins with ``prefix``."""
         self._states.copy_rows(source, target, rows, prefix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,13 +27,14 @@ class Processor:
     """Computes graphs on ``threads`` threads, which sleep between computations.
 
     ``buffer_type`` is that of plain memory, ``packed_types`` those that keep matrices in an order of their own.
+    ``seconds`` is the time spent in the library's computations so far, without what Python adds.
     """
 
     def __init__(self, library: Library, threads: int | None) -> None:
         self.threads = physical_cores() if threads is None else threads
         if not 1 <= self.threads <= MOST_THREADS:
             raise BackendError(f"backend ggml: num_thread is {self.threads}, expected 1 to {MOST_THREADS}")
-        self._library = library
+        self._library, self.seconds = library, 0.0
         self.device: int = library.backend_dev_by_type(_TYPE_CPU)
         self.buffer_type: int = library.backend_cpu_buffer_type()
         self.packed_types = _packed_types(library, self.device)
@@ -58,7 +60,7 @@ class Processor:
         # OpenMP keeps a team of threads for each thread that computes. With two teams there are more threads than
         # cores, and it no longer lets them wait awake for the next node: all of a model must compute in one thread.
         apart = long or self._used > 1
-        status = self._interruptibly(graph) if apart else self._library.backend_graph_compute(self._handle, graph)
+        status = self._interruptibly(graph) if apart else self._compute(graph)
         if status == _SUCCESS:
             return
         self._flag.value = b""
@@ -82,13 +84,20 @@ class Processor:
             self._worker = None
         self._free()
 
+    def _compute(self, graph: int) -> int:
+        """The library's status."""
+        began = time.perf_counter()
+        status = int(self._library.backend_graph_compute(self._handle, graph))
+        self.seconds += time.perf_counter() - began
+        return status
+
     def _interruptibly(self, graph: int) -> int:
         """Compute in another thread, so that this one can take signals, whose handlers Python runs in it only."""
         if threading.current_thread() is not threading.main_thread():
-            return int(self._library.backend_graph_compute(self._handle, graph))
+            return self._compute(graph)
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, "ollamax-ggml")
-        job = Job(lambda: int(self._library.backend_graph_compute(self._handle, graph)))
+        job = Job(lambda: self._compute(graph))
         try:
             self._worker.submit(job.run)
             return job.wait()
