@@ -15,31 +15,12 @@ import argparse
 import cProfile
 import math
 import pstats
-import statistics
-import time
-from collections.abc import Callable
 
 import numpy as np
 
 import ollamax
+from ollamax.bench.bandwidth import rate, read_bandwidth
 from ollamax.engine.model import Model
-
-
-def rate(work: float, run: Callable[[], object], repeat: int) -> float:
-    """Median of ``work`` per second over ``repeat`` runs, after one that warms up."""
-    run()
-    seconds = []
-    for _ in range(repeat):
-        began = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - began)
-    return work / statistics.median(seconds)
-
-
-def read_bandwidth(repeat: int) -> float:
-    """Bytes per second of a sum over an array that no cache holds."""
-    array = np.ones(64 * 2**20, np.float32)
-    return rate(array.nbytes, lambda: array @ array, repeat)
 
 
 def product_rate(repeat: int) -> float:

@@ -1,146 +1,137 @@
 """ollamax beside llama.cpp: the same file, the same threads, in turns within one run.
 
     pip install llama-cpp-python==0.3.36          # compiles for some minutes; may be in an environment of its own
-    python benchmarks/vs_llama_cpp.py             # all models; about half an hour
-    python benchmarks/vs_llama_cpp.py --model "llama-1b Q4_0" --pairs 3
+    python benchmarks/vs_llama_cpp.py             # all models and rows; about an hour on two cores
+    python benchmarks/vs_llama_cpp.py --models "llama-1b Q4_0,F16" --rows prompt,decode --pairs 5,chat=3
     python benchmarks/vs_llama_cpp.py --write     # also docs/performance.md and its picture
 
-Each row is the median of pairs that were run one right after the other, first one engine and then the other. Rates of
-the same code drift by some percent on most machines, so only the ratio of a run means anything. Both engines have F16
-caches; llama.cpp runs with flash attention, through its C interface.
+Rows are those of ``ollamax bench`` (ollamax.bench.plan). Each is the median of pairs that were run one right after the
+other, first one engine and then the other. Rates of the same code drift by some percent on most machines, so only the
+ratio of a run means anything. Both engines have F16 caches; llama.cpp has flash attention and is run through its C
+interface.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from cpu import read_bandwidth
-from engines.report import write_report
-from engines.worker import Worker
+from engines.report import OWN, RIVAL, Run, values, write_report
 from random_models import SHAPES, VOCABULARIES, write_random_model
 
+from ollamax.bench.bandwidth import read_bandwidth
+from ollamax.bench.measure import Abouts, Measured, Measurement
+from ollamax.bench.plan import KINDS, Sizes, plan
+from ollamax.bench.worker import Contender, own_contender
 from ollamax.convert.file_type import parse_file_type
 
-MODELS = ("llama-1b Q4_0", "llama-1b Q4_K_M", "llama-1b Q8_0", "llama-1b F16", "qwen2-0.5b Q4_0", "qwen2-0.5b Q8_0")
-STEPS, DEEP, EACH = 128, 4096, 48
+ROOT = Path(__file__).parents[1]
+ENGINE = Path(__file__).parent / "engines" / "llama_cpp_engine.py"
+TYPES = ("Q4_0", "Q4_K_M", "Q8_0", "F16")
+MODELS = tuple(f"{shape} {kind}" for shape in SHAPES for kind in TYPES)
+TRAINED = min(shape.context for shape in SHAPES.values())
 
 
-@dataclass(frozen=True)
-class Row:
-    """Medians of one piece of work: ``own`` and ``theirs`` in ``unit``; more is better unless it is time or memory."""
-
-    model: str
-    work: str
-    unit: str
-    own: float
-    theirs: float
-    bandwidth: float | None = None
-
-    @property
-    def ratio(self) -> float:
-        """Above 1 where ollamax is better."""
-        return self.own / self.theirs if self.unit == "tokens/s" else self.theirs / self.own
+def contenders(path: Path, given: argparse.Namespace) -> tuple[Contender, Contender]:
+    """Both engines with one file."""
+    options = {"num_thread": given.threads, "num_batch": 512, "cache_type": "f16"}
+    own = own_contender(str(path), given.backend, label=OWN, **options)
+    # The rival's Python may be one without ollamax; its worker needs ollamax.bench.work.
+    environment = {"PYTHONPATH": str(ROOT / "core" / "src")}
+    rival = Contender(RIVAL, [given.rival, str(ENGINE), str(path), f"--threads={given.threads}"], environment)
+    return own, rival
 
 
-@dataclass(frozen=True)
-class Bench:
-    """How to start both engines, and how often to repeat."""
-
-    rival: str
-    threads: int
-    pairs: int
-
-    def start(self, own: bool, path: Path, context: int, sequences: int = 1) -> Worker:
-        python, script = (sys.executable, "own.py") if own else (self.rival, "llama_cpp_engine.py")
-        return Worker(python, script, path, threads=self.threads, context=context, sequences=sequences)
-
-    def rates(self, workers: tuple[Worker, Worker], tokens: int, work: str, *numbers: int) -> tuple[float, float]:
-        """Median tokens per second of both, in turns, after one run that warms up."""
-        seconds: tuple[list[float], list[float]] = ([], [])
-        for turn in range(self.pairs + 1):
-            for worker, found in zip(workers, seconds, strict=True):
-                taken = worker.run(work, *numbers)
-                if turn:
-                    found.append(taken)
-        own, theirs = (tokens / statistics.median(found) for found in seconds)
-        return own, theirs
-
-    def cold(self, path: Path) -> tuple[Row, Row]:
-        """From nothing to the first token of an answer, and the most memory held meanwhile; the file is cached."""
-        seconds: tuple[list[float], list[float]] = ([], [])
-        memory: tuple[list[float], list[float]] = ([], [])
-        for _ in range(self.pairs):
-            for side, own in enumerate((True, False)):
-                worker = self.start(own, path, 1024)
-                worker.run("prompt", 16)
-                seconds[side].append(worker.since_start())
-                memory[side].append(worker.close() / 1e6)
-        median = [statistics.median(found) for found in (*seconds, *memory)]
-        return (
-            Row("", "start to first token", "s", median[0], median[1]),
-            Row("", "peak memory", "MB", median[2], median[3]),
-        )
-
-    def single(self, path: Path, bandwidth: float) -> Iterator[Row]:
-        """One sequence."""
-        size = path.stat().st_size
-        with self.start(True, path, DEEP + STEPS) as own, self.start(False, path, DEEP + STEPS) as theirs:
-            both = (own, theirs)
-            yield Row("", "prompt 512", "tokens/s", *self.rates(both, 512, "prompt", 512))
-            for held in (0, DEEP):
-                rates = self.rates(both, STEPS, "decode", STEPS, held)
-                share = rates[0] * size / bandwidth if held == 0 else None
-                yield Row("", f"decode {STEPS} behind {held}", "tokens/s", *rates, share)
-
-    def several(self, path: Path) -> Iterator[Row]:
-        """Many sequences in one step."""
-        with self.start(True, path, 256, 16) as own, self.start(False, path, 256, 16) as theirs:
-            for count in (8, 16):
-                rates = self.rates((own, theirs), count * EACH, "parallel", count, EACH)
-                yield Row("", f"{count} sequences", "tokens/s", *rates)
-
-    def rows(self, name: str, path: Path, bandwidth: float) -> Iterator[Row]:
-        """Everything about one model."""
-        for row in (*self.cold(path), *self.single(path, bandwidth), *self.several(path)):
-            yield Row(name, row.work, row.unit, row.own, row.theirs, row.bandwidth)
+def measure(path: Path, given: argparse.Namespace, bandwidth: float) -> tuple[Abouts, Iterator[Measured]]:
+    """What the engines say of themselves, and the rows of one model as they come."""
+    jobs, left = plan(Sizes(), given.rows, TRAINED)
+    assert not left
+    measurement = Measurement(contenders(path, given), given.pairs, bandwidth)
+    abouts = measurement.about(context=64)
+    return abouts, measurement.run(jobs, abouts)
 
 
-def show(row: Row) -> None:
+def chosen_models(text: str) -> list[str]:
+    """Models that have all words of one of the entries between commas, such as "F16" or "llama-1b Q4_0"."""
+    entries = [set(entry.split()) for entry in text.split(",")]
+    found = [model for model in MODELS if any(entry <= set(model.split()) for entry in entries)]
+    if not found or not all(entry and any(entry <= set(model.split()) for model in MODELS) for entry in entries):
+        raise argparse.ArgumentTypeError(f"{text!r} names none of {', '.join(MODELS)}")
+    return found
+
+
+def chosen_rows(text: str) -> list[str]:
+    """Kinds of rows between commas."""
+    kinds = text.split(",")
+    if unknown := set(kinds) - KINDS.keys():
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))} is not one of {', '.join(KINDS)}")
+    return kinds
+
+
+class Pairs:
+    """How often to measure each kind of row: "7", or "7,chat=3" for other numbers of some kinds."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._default, self._kinds = 7, dict[str, int]()
+        for part in text.split(","):
+            kind, given, number = part.rpartition("=")
+            if given and kind not in KINDS:
+                raise ValueError(kind)
+            if int(number) < 1:
+                raise ValueError(number)
+            if given:
+                self._kinds[kind] = int(number)
+            else:
+                self._default = int(number)
+
+    def __call__(self, kind: str) -> int:
+        return self._kinds.get(kind, self._default)
+
+    def __str__(self) -> str:
+        return self.text.replace(",", ", ").replace("=", " ")
+
+
+def show(texts: tuple[str, ...]) -> None:
     """A line of the table."""
-    share = "" if row.bandwidth is None else f"{row.bandwidth:9.2f}"
-    print(f"{row.model:<18}{row.work:<24}{row.own:>9.1f}{row.theirs:>11.1f} {row.unit:<9}{row.ratio:6.2f}{share}")
+    print("".join(text.ljust(width) for text, width in zip(texts, (18, 28, 10, 11, 14, 6), strict=True)), flush=True)
 
 
-def main() -> None:
-    """Print the table as it comes."""
+def options() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", action="append", help=f"one of {', '.join(MODELS)}; may be repeated")
-    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--models", type=chosen_models, default=list(MODELS), help=f"of {', '.join(MODELS)}")
+    parser.add_argument("--rows", type=chosen_rows, default=list(KINDS), help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--pairs", type=Pairs, default=Pairs("7"), help="such as 7, or 7,chat=3,sequences=5")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--backend", default="ggml")
     parser.add_argument("--rival", default=sys.executable, help="the Python that has llama-cpp-python")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the models go")
     parser.add_argument("--vocabulary", type=Path, default=VOCABULARIES)
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
-    given = parser.parse_args()
-    bandwidth = read_bandwidth(9)
-    bench, found = Bench(given.rival, given.threads, given.pairs), []
-    print(f"{'model':<18}{'work':<24}{'ollamax':>9}{'llama.cpp':>11} {'':<9}{'ratio':>6}{'bandwidth':>11}")
-    for name in given.model or MODELS:
+    return parser
+
+
+def main() -> None:
+    """Print the table as it comes."""
+    given = options().parse_args()
+    bandwidth, found = read_bandwidth(), []
+    print(f"memory bandwidth: {bandwidth / 1e9:.1f} GB/s")
+    show(("model", "row", OWN, RIVAL, "unit", "ratio"))
+    for name in given.models:
         shape, kind = name.split()
         path = given.folder / f"random-{shape}-{kind}.gguf"
         write_random_model(path, SHAPES[shape], parse_file_type(kind), given.vocabulary)
-        for row in bench.rows(name, path, bandwidth):
-            show(row)
-            found.append(row)
+        abouts, rows = measure(path, given, bandwidth)
+        for row in rows:
+            show((name, row.row.title, *values(row)))
+            found.append((name, row))
     if given.write:
-        write_report(found, bandwidth, given, path)
+        write_report(Run(found, abouts, Sizes(), bandwidth, given.threads, str(given.pairs)))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,21 @@
-"""The benchmarks' models load, and their workers do what they are told; how fast is for the benchmarks to say."""
+"""The benchmarks' models load, and workers do what they are told; how fast is for the benchmarks to say."""
 
+import argparse
 import sys
 from pathlib import Path
 
 import pytest
 from random_llama import write_random_llama
+from random_qwen2 import write_random_qwen2
 
 import ollamax
+from ollamax.bench.measure import Measured
+from ollamax.bench.plan import KINDS, Sizes, plan
+from ollamax.bench.worker import own_contender
 from ollamax.convert.file_type import WRITABLE
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SMALL = Sizes(prompts=(20,), steps=3, depths=(0, 17), sequences=(3,), history=11)
 
 
 @pytest.fixture
@@ -18,6 +24,15 @@ def random_models(monkeypatch):
     import random_models
 
     return random_models
+
+
+@pytest.fixture
+def rival(monkeypatch):
+    """The benchmark beside llama.cpp."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import vs_llama_cpp
+
+    return vs_llama_cpp
 
 
 @pytest.fixture
@@ -32,19 +47,83 @@ def make(random_models, tmp_path):
     return written
 
 
-@pytest.mark.parametrize(("kind", "family"), [("Q4_0", "llama"), ("Q4_K_M", "qwen2"), ("F16", "llama")])
+@pytest.mark.parametrize(
+    ("kind", "family"), [("Q4_0", "llama"), ("Q4_K_M", "qwen2"), ("F16", "llama"), ("F16", "qwen2"), ("Q8_0", "qwen2")]
+)
 def test_random_models_load(make, kind, family):
     with ollamax.load(make(kind, family)) as model:
         assert model.logits([1, 2, 3]).shape == (3, model.tokenizer.n_vocab)
         assert model.metadata["general.file_type"] == WRITABLE[kind].number
 
 
-@pytest.mark.parametrize("backend", ["cpu", "ggml"])
-def test_a_worker_does_all_kinds_of_work(make, random_models, backend):
-    from engines.worker import Worker
+def work(contender, jobs):
+    """Do every job twice in one worker, and once more in the order of a benchmark."""
+    with contender.start(max(job.context for job in jobs), max(job.sequences for job in jobs)) as worker:
+        cannot = worker.run("about").get("cannot", {})
+        for job in [job for job in jobs for _ in range(2)] + jobs:
+            if job.rows[0].kind not in cannot:
+                seconds = worker.run(job.work, *job.numbers)
+                assert all(number > 0 for number in seconds)
+        assert worker.run("peak") > 10e6
 
-    with Worker(sys.executable, "own.py", make("Q8_0"), threads=1, context=128, sequences=3, backend=backend) as worker:
-        for work, *numbers in (("prompt", 20), ("decode", 3, 0), ("decode", 3, 17), ("parallel", 3, 2), ("prompt", 5)):
-            assert worker.run(work, *numbers) > 0
-        assert worker.since_start() > 0
-        assert worker.close() > 10e6
+
+def test_a_worker_does_all_kinds_of_work(make, backend):
+    jobs, _ = plan(SMALL, KINDS, trained=256)
+    work(own_contender(str(make("Q8_0")), backend, num_thread=1), jobs)
+
+
+@pytest.mark.parametrize("windows", [[8, 8], [None, 8]])
+def test_a_worker_does_all_kinds_of_work_with_windows(tmp_path, backend, windows):
+    path = write_random_qwen2(tmp_path / "model.gguf", windows)
+    jobs, _ = plan(SMALL, KINDS, trained=128)
+    work(own_contender(str(path), backend, num_thread=1, num_batch=4), jobs)
+
+
+@pytest.mark.llama_cpp
+def test_llama_cpp_does_all_kinds_of_work_but_python_s(make, rival):
+    given = argparse.Namespace(threads=1, backend="ggml", rival=sys.executable)
+    jobs, _ = plan(SMALL, KINDS, trained=256)
+    for contender in rival.contenders(make("Q8_0"), given):
+        work(contender, jobs)
+
+
+def test_models_rows_and_pairs_are_chosen(rival):
+    given = rival.options().parse_args(
+        ["--models", "F16,llama-1b Q8_0", "--rows", "chat,prompt", "--pairs", "5,chat=2"]
+    )
+    assert given.models == ["llama-1b Q8_0", "llama-1b F16", "qwen2-0.5b F16"]
+    assert given.rows == ["chat", "prompt"]
+    assert [given.pairs(kind) for kind in given.rows] == [2, 5]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("--models", "F16,llama-7b"), ("--models", ""), ("--rows", "chats"), ("--pairs", "chats=2"), ("--pairs", "0")],
+)
+def test_what_cannot_be_chosen_is_refused(rival, capsys, wrong):
+    with pytest.raises(SystemExit):
+        rival.options().parse_args(list(wrong))
+    assert f"argument {wrong[0]}" in capsys.readouterr().err
+
+
+def test_the_page_says_what_was_measured(rival):
+    from engines.report import Run, page
+
+    (job, chat, overhead), _ = plan(Sizes(prompts=(512,)), ["prompt", "chat", "overhead"], trained=8192)
+    rows = [
+        ("tiny", Measured(job.rows[0], {"ollamax": [30.0], "llama.cpp": [20.0]}, {})),
+        ("tiny", Measured(chat.rows[0], {"ollamax": [0.1, 0.2, 0.3], "llama.cpp": [0.1]}, {})),
+        ("tiny", Measured(overhead.rows[0], {"ollamax": [2.5]}, {"llama.cpp": "no Python"})),
+    ]
+    processor, graphics = {"name": "cpu", "kind": "CPU by ggml"}, {"name": "CUDA0", "kind": "a GPU"}
+    own = {"backend": "ggml", "versions": {"ollamax-core": "0.1.0"}, "devices": [processor]}
+    abouts = {"ollamax": own, "llama.cpp": {"versions": {"llama-cpp-python": "0.3.36"}}}
+    run = Run(rows, abouts, Sizes(), 40e9, 2, "7, chat 3")
+    text = page(run)
+    assert "| tiny | prompt 512 | 30.0 | 20.0 | tokens/s | 1.50 |" in text
+    assert "| tiny | second turn of a chat | 0.200 | 0.100 | of the first | 0.50 |" in text
+    assert "| tiny | Python's share of a step | 2.5 | - | % | - |" in text
+    assert "2 threads, 40 GB/s" in text
+    assert "The backend found CPU by ggml. No GPU was among that" in text
+    own["devices"] = [processor, graphics]
+    assert "The backend found CPU by ggml and a GPU.\n" in page(run)

@@ -1,12 +1,14 @@
-"""llama.cpp as a worker, see work.py: its C interface, as fast as it goes from Python."""
+"""llama.cpp as a worker, see ollamax.bench.work: its C interface, as fast as it goes from Python."""
 
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import llama_cpp
 import numpy as np
-from work import Stopwatch, arguments, random_ids, serve
+
+from ollamax.bench.work import START, Stopwatch, arguments, random_ids, serve
 
 
 class LlamaCpp:
@@ -26,47 +28,79 @@ class LlamaCpp:
         self._batch = llama_cpp.llama_batch_init(512, 0, 1)
         self._held = 0
 
-    def prompt(self, tokens: int) -> float:
+    def about(self) -> dict[str, Any]:
         """See work.Engine."""
-        llama_cpp.llama_memory_clear(self._memory, False)
-        self._held = 0
+        return {
+            "versions": {"llama-cpp-python": llama_cpp.__version__},
+            "cannot": {"overhead": "llama.cpp decodes without Python"},
+        }
+
+    def prompt(self, tokens: int) -> list[float]:
+        """See work.Engine."""
+        self._forget()
         ids = random_ids(self._vocabulary, tokens)
         with Stopwatch() as watch:
             self._read(0, ids)
             self._logits(1)
-        return watch.seconds
+        return [watch.seconds]
 
-    def decode(self, steps: int, held: int) -> float:
+    def decode(self, steps: int, held: int) -> list[float]:
         """See work.Engine."""
         if self._held != held:
-            llama_cpp.llama_memory_clear(self._memory, False)
+            self._forget()
             self._read(0, random_ids(self._vocabulary, held))
             self._held = held
         llama_cpp.llama_memory_seq_rm(self._memory, 0, held, -1)
-        token = 1
         with Stopwatch() as watch:
-            for step in range(steps):
-                self._run([(0, held + step, token, True)])
-                token = int(self._logits(1)[0].argmax())
-        return watch.seconds
+            self._go_on(held, 1, steps)
+        return [watch.seconds]
 
-    def parallel(self, sequences: int, steps: int) -> float:
+    def parallel(self, sequences: int, steps: int) -> list[float]:
         """See work.Engine."""
-        llama_cpp.llama_memory_clear(self._memory, False)
+        self._forget()
         for slot in range(sequences):
-            self._read(slot, random_ids(self._vocabulary, 32, slot))
+            self._read(slot, random_ids(self._vocabulary, START, slot))
         tokens = [1] * sequences
         with Stopwatch() as watch:
             for step in range(steps):
-                self._run([(slot, 32 + step, token, True) for slot, token in enumerate(tokens)])
+                self._run([(slot, START + step, token, True) for slot, token in enumerate(tokens)])
                 tokens = self._logits(sequences).argmax(axis=1).tolist()
-        return watch.seconds
+        return [watch.seconds]
 
-    def _read(self, slot: int, ids: list[int]) -> None:
+    def chat(self, history: int, answer: int, message: int) -> list[float]:
+        """See work.Engine; the second turn goes on behind what the cache holds."""
+        self._forget()
+        seconds, said, held = [], random_ids(self._vocabulary, history), 0
+        for turn in range(2):
+            with Stopwatch() as watch:
+                self._read(0, said, held)
+                token = int(self._logits(1)[0].argmax())
+            seconds.append(watch.seconds)
+            last = self._go_on(held + len(said), token, answer - 1)
+            held += len(said) + answer - 1
+            said = [last, *random_ids(self._vocabulary, message, turn + 1)]
+        return seconds
+
+    def overhead(self, steps: int) -> list[float]:
+        """See work.Engine; ``about`` says that this cannot be measured."""
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        llama_cpp.llama_memory_clear(self._memory, False)
+        self._held = 0
+
+    def _go_on(self, position: int, token: int, steps: int) -> int:
+        """Greedy tokens after ``token``; returns the last."""
+        for step in range(steps):
+            self._run([(0, position + step, token, True)])
+            token = int(self._logits(1)[0].argmax())
+        return token
+
+    def _read(self, slot: int, ids: list[int], position: int = 0) -> None:
         for start in range(0, len(ids), 512):
             part = ids[start : start + 512]
-            last = start + len(part) == len(ids)
-            self._run([(slot, start + i, token, last and i == len(part) - 1) for i, token in enumerate(part)])
+            last = len(part) - 1 if start + len(part) == len(ids) else -1
+            self._run([(slot, position + start + i, token, i == last) for i, token in enumerate(part)])
 
     def _run(self, tokens: list[tuple[int, int, int, bool]]) -> None:
         batch = self._batch
@@ -89,4 +123,4 @@ def _silence(_level: int, _text: bytes, _data: object) -> None:
 
 if __name__ == "__main__":
     given = arguments()
-    serve(LlamaCpp(given.model, given.threads, given.context, given.sequences), llama_cpp.__version__)
+    serve(lambda: LlamaCpp(given.model, given.threads, given.context, given.sequences))

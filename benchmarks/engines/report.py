@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import platform
-from collections.abc import Sequence
-from importlib import metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-from engines.worker import Worker
+from ollamax.bench.measure import Measured
+from ollamax.bench.plan import ANSWER, KINDS, MESSAGE, STEPS_EACH, Sizes
 
 DOCS = Path(__file__).parents[2] / "docs"
+OWN, RIVAL = "ollamax", "llama.cpp"
 
 PAGE = """# Performance
 
-ollamax with the ggml backend beside llama.cpp: the same files, the same number of threads, in turns within one run of
-`python benchmarks/vs_llama_cpp.py --write`, which wrote this page. Above 1 means that ollamax is ahead: more tokens per
-second, less time, less memory. The same code drifts by some percent from run to run, so a ratio within 5 % of 1 says
-that both are equally fast.
+ollamax with the {backend} backend beside llama.cpp: the same files, the same number of threads, in turns within one run
+of `python benchmarks/vs_llama_cpp.py --write`, which wrote this page. A ratio above 1 means that ollamax is ahead: more
+tokens per second, less time, less memory. The same code drifts by some percent from run to run, so a ratio within 5 %
+of 1 says that both are equally fast. `ollamax bench` measures the same rows for any model, without llama.cpp.
 
 {machine}
 
-| model | work | ollamax | llama.cpp | unit | ratio | share of the memory bandwidth |
-|---|---|---|---|---|---|---|
+| model | row | ollamax | llama.cpp | unit | ratio |
+|---|---|---|---|---|---|
 {rows}
 
 ![Ratios to llama.cpp](performance.png)
@@ -32,63 +33,92 @@ that both are equally fast.
   page cache. Both engines have F16 caches, llama.cpp runs with flash attention through its C interface.
 - *start to first token* begins with the process, Python's start and all imports included, and ends with the logits
   of a prompt of 16 tokens. *peak memory* is the largest resident set of that process, mapped pages included.
-- *decode* takes the most likely token each time; *behind 4096* has as many tokens in the cache. Its share of the memory
-  bandwidth counts the file once for each token, and measures the bandwidth as a dot product in NumPy.
-- *n sequences* decodes n independent sequences in one step, and counts the tokens of all.
-- No GPU was at hand: builds for one are not measured.
+- *decode* takes the most likely token each time; *behind {deep}* has as many tokens in the cache. Its share of the
+  bandwidth counts the weights that a step reads, each once, and measures the memory with NumPy on a large array.
+- *n sequences* decodes n independent sequences in one step, {each} tokens of each, and counts the tokens of all.
+- *second turn of a chat*: the time to the first token behind a first turn of {history} tokens, an answer of {answer}
+  and {message} more, as a share of the first turn's time to the first token.
+- *Python's share of a step* is what a greedy generation spends outside the library's computation, sampling included.
+- {devices}
 """
 
 
-class Measured(Protocol):
-    """A row of the benchmark."""
+@dataclass(frozen=True)
+class Run:
+    """A run of the benchmark: rows by model, and what the engines say of themselves."""
 
-    model: str
-    work: str
-    unit: str
-    own: float
-    theirs: float
-    bandwidth: float | None
-
-    @property
-    def ratio(self) -> float:
-        """Above 1 where ollamax is better."""
+    rows: Sequence[tuple[str, Measured]]
+    abouts: Mapping[str, Mapping[str, Any]]
+    sizes: Sizes
+    bandwidth: float
+    threads: int
+    pairs: str
 
 
-def write_report(rows: Sequence[Measured], bandwidth: float, given: argparse.Namespace, model: Path) -> None:
-    """Write the page and the picture; ``model`` is one of those measured, for the rival to start with."""
-    with Worker(given.rival, "llama_cpp_engine.py", model, threads=1, context=64, sequences=1) as rival:
-        version = rival.version
+def write_report(run: Run) -> None:
+    """Write the page and the picture."""
+    (DOCS / "performance.md").write_text(page(run), "utf-8")
+    _plot(run.rows, DOCS / "performance.png")
+
+
+def page(run: Run) -> str:
+    """The page's text."""
+    versions = {name: text for about in run.abouts.values() for name, text in about["versions"].items()}
     machine = (
-        f"{platform.machine()}, {given.threads} threads, {bandwidth / 1e9:.0f} GB/s read by one thread, "
-        f"{given.pairs} pairs for each row; ggml-python {metadata.version('ggml-python')}, llama-cpp-python {version}."
+        f"{platform.machine()}, {run.threads} threads, {run.bandwidth / 1e9:.0f} GB/s of memory bandwidth, pairs for "
+        f"each row: {run.pairs}; {', '.join(f'{name} {text}' for name, text in versions.items())}."
     )
-    (DOCS / "performance.md").write_text(PAGE.format(machine=machine, rows="\n".join(map(_line, rows))), "utf-8")
-    _plot(rows, DOCS / "performance.png")
+    return PAGE.format(
+        backend=run.abouts[OWN]["backend"],
+        machine=machine,
+        rows="\n".join(_line(model, row) for model, row in run.rows),
+        deep=max(run.sizes.depths),
+        each=STEPS_EACH,
+        history=run.sizes.history,
+        answer=ANSWER,
+        message=MESSAGE,
+        devices=devices_found(run.abouts[OWN]["devices"]),
+    )
 
 
-def _line(row: Measured) -> str:
-    share = "" if row.bandwidth is None else f"{row.bandwidth:.2f}"
-    digits = 2 if row.unit == "s" else 1
-    numbers = f"{row.own:.{digits}f} | {row.theirs:.{digits}f} | {row.unit} | {row.ratio:.2f} | {share}"
-    return f"| {row.model} | {row.work} | {numbers} |"
+def devices_found(devices: Sequence[Mapping[str, str]]) -> str:
+    """A sentence on what the backend's probe found."""
+    found = "The backend found " + " and ".join(device["kind"] for device in devices) + "."
+    if all(device["name"] == "cpu" for device in devices):
+        found += " No GPU was among that: builds for one are not measured."
+    return found
 
 
-def _plot(rows: Sequence[Measured], path: Path) -> None:
+def values(row: Measured) -> list[str]:
+    """Ours, theirs, the unit and the ratio, as they are printed."""
+    medians, ratio = row.medians, row.ratios(RIVAL).get(OWN)
+    shown = [row.row.shown(medians[label]) if label in medians else "-" for label in (OWN, RIVAL)]
+    return [*shown, row.row.unit, "-" if ratio is None else f"{ratio:.2f}"]
+
+
+def _line(model: str, row: Measured) -> str:
+    return f"| {' | '.join([model, row.row.title, *values(row)])} |"
+
+
+def _plot(found: Sequence[tuple[str, Measured]], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    works = list(dict.fromkeys(row.work for row in rows))
-    models = list(dict.fromkeys(row.model for row in rows))
-    figure, axes = pyplot.subplots(figsize=(10, 0.9 * len(works) + 1))
+    kinds = list(KINDS)
+    ratios = {(row.row.title, model): row.ratios(RIVAL)[OWN] for model, row in found if OWN in row.ratios(RIVAL)}
+    order = {row.row.title: kinds.index(row.row.kind) for _, row in found}
+    titles = sorted({title for title, _ in ratios}, key=lambda title: order[title])
+    models = list(dict.fromkeys(model for _, model in ratios))
+    figure, axes = pyplot.subplots(figsize=(10, 1.1 * len(titles) + 1))
     height = 0.8 / len(models)
     for number, model in enumerate(models):
-        ratios = {row.work: row.ratio for row in rows if row.model == model}
-        places = [works.index(work) + height * (number - (len(models) - 1) / 2) for work in ratios]
-        axes.barh(places, list(ratios.values()), height, label=model)
+        shown = {title: ratio for (title, of), ratio in ratios.items() if of == model}
+        places = [titles.index(title) + height * (number - (len(models) - 1) / 2) for title in shown]
+        axes.barh(places, list(shown.values()), height, label=model)
     axes.axvline(1, color="black", linewidth=1)
-    axes.set_yticks(range(len(works)), works)
+    axes.set_yticks(range(len(titles)), titles)
     axes.invert_yaxis()
     axes.set_xlabel("ratio to llama.cpp (above 1: ollamax is ahead)")
     axes.legend(fontsize="small")

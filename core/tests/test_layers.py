@@ -20,6 +20,7 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/src") if path.is_di
 # From the top; a room imports only rooms of rows below its own, and itself.
 ROWS = [
     {"cli"},
+    {"bench"},
     {"engine"},
     {"sample"},  # DESIGN.md shows it on the engine's row: the engine uses it, it does not know the engine
     {"plugins"},

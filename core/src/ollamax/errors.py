@@ -100,6 +100,10 @@ class SampleError(OllamaxError):
     """Sampling cannot choose a token, as when every logit is NaN."""
 
 
+class BenchmarkError(OllamaxError):
+    """A model cannot be measured: a worker process failed or ended."""
+
+
 def one_line(text: str, longest: int = 2000) -> str:
     """``text`` as a message is shown: on one line of bounded length, without control characters.
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "show": Entry("ollamax.cli.show:show", "Show what is known about a model."),
     "cp": Entry("ollamax.cli.cp:cp", "Copy a model under another name."),
     "rm": Entry("ollamax.cli.rm:rm", "Remove models from the store."),
+    "bench": Entry("ollamax.cli.bench:bench", "Measure how fast a model runs."),
     "list-plugins": Entry("ollamax.cli.list_plugins:list_plugins", "List installed plugins and how they stand."),
 }
 ALIASES = {"ls": "list"}
