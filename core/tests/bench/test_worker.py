@@ -20,7 +20,7 @@ class Echo:
     def __init__(self): print("to be seen on stderr only")
     def about(self): return {"cannot": {"overhead": "it has none"}, "step_bytes": 1, "given": vars(arguments())}
     def prompt(self, tokens): return [float(tokens)]
-    def decode(self, steps, held): os.kill(os.getppid(), signal.SIGINT); time.sleep(60)
+    def decode(self, steps, held): os.kill(os.getppid(), signal.SIGINT); time.sleep(60); print("overslept")
     def parallel(self, sequences, steps): raise BackendError("no such\\nthing")
     def chat(self, history, answer, message): raise ZeroDivisionError("by zero")
     def overhead(self, steps): os._exit(3)
@@ -97,11 +97,11 @@ def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path):
 def test_workers_end_when_their_starter_is_gone(echo):
     read, write = os.pipe()
     code = f"""
-import os, sys
+import signal
 from ollamax.bench.worker import Contender
 worker = Contender("echo", {list(echo.command)!r}).start(context=1)
-worker.run("prompt", 1)
-os._exit(0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+worker.run("decode", 1, 1)  # which sends us SIGINT
 """
     pid = os.posix_spawn(
         sys.executable,
@@ -112,4 +112,6 @@ os._exit(0)
     os.close(write)
     os.waitpid(pid, 0)
     with os.fdopen(read) as stderr:
-        assert "to be seen" in stderr.read()  # ends only when the worker, which has the other end, has ended
+        told = stderr.read()  # ends only when the worker, which has the other end, has ended
+    assert "to be seen" in told
+    assert "overslept" not in told

@@ -10,10 +10,13 @@ import argparse
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from io import FileIO
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from ollamax import config
@@ -74,16 +77,19 @@ def random_ids(vocabulary: int, count: int, seed: int = 0) -> list[int]:
 
 
 def serve(load: Callable[[], Engine]) -> None:
-    """Load an engine and answer lines until there are no more; an error is the last answer.
+    """Load an engine and answer lines; an error is the last answer.
 
-    Standard output is for answers only: what libraries print goes to standard error.
+    Standard output is for answers only: what libraries print goes to standard error. The end of standard input ends the
+    process at once, also in the middle of work, for whoever wanted the answer is gone.
     """
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=[lines], daemon=True).start()
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)
         try:
             engine = load()
-            for line in sys.stdin:
-                work = json.loads(line)
+            while True:
+                work = json.loads(lines.get())
                 # Only the names of the protocol: the other side may be of another version.
                 does = {name: getattr(engine, name) for name in _WORKS} | {"peak": peak_memory}
                 _say(answers, {"answer": does[work["do"]](*work["with"])})
@@ -92,6 +98,13 @@ def serve(load: Callable[[], Engine]) -> None:
                 traceback.print_exception(error)
             told = str(error) if isinstance(error, OllamaxError) else f"{type(error).__name__}: {error}"
             _say(answers, {"error": told})
+
+
+def _listen(lines: SimpleQueue[bytes]) -> None:
+    # Without a buffer, whose lock Python could not take from this thread when it exits after an error.
+    for line in FileIO(0, closefd=False):
+        lines.put(line)
+    os._exit(0)
 
 
 _WORKS = ("about", "prompt", "decode", "parallel", "chat", "overhead")
