@@ -119,6 +119,8 @@ def options() -> argparse.ArgumentParser:
 def main() -> None:
     """Print the table as it comes."""
     given = options().parse_args()
+    if given.write and set(given.rows) != KINDS.keys():
+        raise SystemExit("--write takes all kinds of rows; leave out --rows")
     bandwidth, found = read_bandwidth(), []
     print(f"memory bandwidth: {bandwidth / 1e9:.1f} GB/s")
     show(("model", "row", OWN, RIVAL, "unit", "ratio"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ollamax.bench.measure import Measured
-from ollamax.bench.plan import ANSWER, KINDS, MESSAGE, STEPS_EACH, Sizes
+from ollamax.bench.plan import ANSWER, MESSAGE, STEPS_EACH, Sizes
 
 DOCS = Path(__file__).parents[2] / "docs"
 OWN, RIVAL = "ollamax", "llama.cpp"
@@ -106,10 +106,8 @@ def _plot(found: Sequence[tuple[str, Measured]], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    kinds = list(KINDS)
     ratios = {(row.row.title, model): row.ratios(RIVAL)[OWN] for model, row in found if OWN in row.ratios(RIVAL)}
-    order = {row.row.title: kinds.index(row.row.kind) for _, row in found}
-    titles = sorted({title for title, _ in ratios}, key=lambda title: order[title])
+    titles = list(dict.fromkeys(title for title, _ in ratios))
     models = list(dict.fromkeys(model for _, model in ratios))
     figure, axes = pyplot.subplots(figsize=(10, 1.1 * len(titles) + 1))
     height = 0.8 / len(models)
