@@ -107,7 +107,7 @@ def test_a_copied_prefix_is_as_long_as_its_window_is_held(load: Load, file: dict
 
 @FILES
 def test_a_turn_that_only_appends_computes_only_its_new_tokens(load: Load, file: dict[str, Any]) -> None:
-    model, fresh = load(file, num_batch=BATCH), load(file)
+    model, fresh = load(file, num_batch=BATCH, draft_num_predict=0), load(file)
     held, computed = IDS[:40], 40
     for turn in range(4):
         new = IDS[40 + 3 * turn : 43 + 3 * turn] if turn else []
@@ -119,7 +119,7 @@ def test_a_turn_that_only_appends_computes_only_its_new_tokens(load: Load, file:
 
 
 def test_a_chat_computes_only_its_new_tokens(load: Load) -> None:
-    model = load(MIXED, num_batch=BATCH, num_predict=4, temperature=0)
+    model = load(MIXED, num_batch=BATCH, num_predict=4, temperature=0, draft_num_predict=0)
     turns = [{"role": "user", "content": "the quick brown fox jumps over it"}]
     turns.append(model.chat(turns).message)
     turns.append({"role": "user", "content": "and then?"})
@@ -162,7 +162,7 @@ def test_a_slide_equals_a_fresh_prompt(load: Load, keep: int, again: bool) -> No
 @pytest.mark.parametrize("keep", [0, 3])
 def test_generation_slides_past_the_context(load: Load, file: dict[str, Any], keep: int) -> None:
     options: dict[str, Any] = {"temperature": 0, "num_predict": 60, "num_keep": keep, "repeat_penalty": 1.3}
-    model, whole = load(file, num_ctx=32, num_batch=BATCH), load(file, num_ctx=32, num_batch=32)
+    model, whole = load(file, num_ctx=32, num_batch=BATCH, draft_num_predict=0), load(file, num_ctx=32, num_batch=32)
     found = tokens(model.generate(IDS[:30], **options))
     assert len(found) == 60
     assert found == tokens(whole.generate(IDS[:30], **options))

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,10 +94,18 @@ def test_pictures_stand_before_a_text_that_does_not_place_them(model: Model) -> 
     assert [chunk.token for chunk in placed] == [chunk.token for chunk in plain]
 
 
+def test_drafts_behind_pictures_change_nothing(model: Model) -> None:
+    options: dict[str, Any] = {"images": [OTHER], "max_tokens": 30, "temperature": 0, "repeat_penalty": 0.5}
+    plain, drafted = (list(model.generate("the cat the cat", draft_num_predict=most, **options)) for most in (0, 7))
+    assert [chunk.token for chunk in drafted] == [chunk.token for chunk in plain]
+    assert drafted[-1].stats is not None
+    assert drafted[-1].stats.accepted_tokens > 0
+
+
 def ask(model: Model, messages: list[dict[str, object]]) -> tuple[str, int, int]:
     """The answer, and how many tokens and pictures were computed for it."""
     tokens, pictures = model.runner.computed, model.runner.encoded
-    reply = model.chat(messages, max_tokens=6, temperature=0)
+    reply = model.chat(messages, max_tokens=6, temperature=0, draft_num_predict=0)
     return reply.text, model.runner.computed - tokens, model.runner.encoded - pictures
 
 

@@ -182,7 +182,7 @@ def test_a_slide_equals_a_fresh_prompt(backend: str, name: str, qwen2_checkpoint
 def test_a_second_prompt_computes_only_what_it_appends(backend: str, name: str, qwen2_checkpoint: Checkpoint) -> None:
     directory = qwen2_checkpoint(**CONFIGS[name], seed=5)
     with ollamax.load(directory, num_batch=8, backend=backend) as model:
-        first = list(model.generate(IDS[:60], temperature=0, repeat_penalty=1.5, num_predict=9))
+        first = list(model.generate(IDS[:60], temperature=0, repeat_penalty=1.5, num_predict=9, draft_num_predict=0))
         ids = [*IDS[:60], *(chunk.token for chunk in first if chunk.token is not None), *IDS[60:70]]
         before = model.runner.computed
         second = list(model.generate(ids, temperature=0, num_predict=1))

@@ -7,7 +7,8 @@ from click.testing import CliRunner
 
 from ollamax.cli.main import cli, main
 from ollamax.cli.run import run
-from ollamax.engine.chunk import Chunk
+from ollamax.cli.timings import timing_lines
+from ollamax.engine.chunk import Chunk, Stats
 from ollamax.engine.options import TABLE
 from ollamax.errors import BackendError, OllamaxError, UsageError
 
@@ -125,6 +126,13 @@ def test_an_image_that_does_not_exist_is_a_usage_error(fake, capsys):
 def test_raw_continues_the_prompt_without_a_template(fake):
     assert invoke("demo", "Once", "--raw", "--seed", "3").stdout == "Once upon a time.\n"
     assert asked(fake) == ("Once", {"seed": 3})
+
+
+def test_drafts_are_counted_where_there_were_any():
+    assert timing_lines(Stats(drafted_tokens=9, accepted_tokens=7))[-1] == (
+        "drafted:              9 token(s), 7 accepted"
+    )
+    assert not any("draft" in line for line in timing_lines(Stats(eval_tokens=9)))
 
 
 def test_verbose_prints_timings_on_stderr(fake):

@@ -37,4 +37,6 @@ def timing_lines(stats: Stats, model: Model) -> list[str]:
         ]
     if stats.eval_steps:
         rows.append(("eval bandwidth:", f"{model.step_bytes * stats.step_rate / 1e9:.2f} GB/s"))
+    if stats.drafted_tokens:
+        rows.append(("drafted:", f"{stats.drafted_tokens} token(s), {stats.accepted_tokens} accepted"))
     return [f"{label:<22}{value}" for label, value in rows]

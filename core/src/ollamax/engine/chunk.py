@@ -14,7 +14,8 @@ class Stats:
 
     ``load_seconds`` is the time to load the model, 0 if it was loaded before. ``prompt_tokens`` are those
     computed, without tokens that a kept context already held. ``eval_steps`` are the runs of the model for the answer's
-    tokens: one less than those, since the prompt gives the first. ``total_seconds`` spans everything.
+    tokens: one less than those, since the prompt gives the first, and fewer where ``accepted_tokens`` of the
+    ``drafted_tokens`` are part of the answer (``draft_num_predict``). ``total_seconds`` spans everything.
     """
 
     total_seconds: float = 0.0
@@ -24,6 +25,8 @@ class Stats:
     eval_tokens: int = 0
     eval_seconds: float = 0.0
     eval_steps: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
     @property
     def prompt_rate(self) -> float:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator, Sequence
 
 from ollamax.engine.chunk import Chunk, DoneReason, Stats
+from ollamax.engine.draft_length import StepCosts
 from ollamax.engine.options import Options
 from ollamax.engine.picture import Shown
 from ollamax.engine.runner import Logits
 from ollamax.engine.sequence import Sequence as Held
+from ollamax.engine.speculative import SpeculativeDecoder
 from ollamax.engine.stop import StopMatcher
-from ollamax.errors import ContextFullError, UsageError
+from ollamax.errors import ContextFullError
 from ollamax.sample.sampler import Sampler
 from ollamax.tokenizer.base import Tokenizer
 
@@ -34,6 +36,7 @@ class Generation:
         *,
         pictures: Sequence[Shown] = (),
         stops: Sequence[str] = (),
+        costs: StepCosts,
         load_seconds: float = 0.0,
     ) -> None:
         self._held, self._tokenizer, self._prompt, self._options = held, tokenizer, list(prompt), options
@@ -42,11 +45,18 @@ class Generation:
         self._sampler = Sampler(options, tokenizer.n_vocab)
         self._began, self._load_seconds = time.perf_counter(), load_seconds
         self._prompt_seconds = 0.0
-        self._computed = 0
-        self._answered = self._steps = self._turn = 0
+        self._computed = self._answered = 0
+        keep = len(self._prompt) if options.num_keep < 0 else min(options.num_keep, len(self._prompt))
+        self._steps = SpeculativeDecoder(held, options.draft_num_predict, keep, costs)
         check_fit(self._prompt, held.capacity, tokenizer)
 
     def __iter__(self) -> Iterator[Chunk]:
+        try:
+            yield from self._chunks()
+        finally:
+            self._steps.finish()
+
+    def _chunks(self) -> Iterator[Chunk]:
         decoder = self._tokenizer.stream(after=self._prompt)
         logits = self._read_prompt()
         if self._options.num_predict == 0:
@@ -66,12 +76,11 @@ class Generation:
                 yield self._last(text + rest, reason, token)
                 return
             yield Chunk(text, token)
-            logits = self._next(token)
+            logits = self._steps.next(token, self._left())
 
     def _read_prompt(self) -> Logits:
         new = self._prompt[self._held.rewind(self._prompt, self._pictures) :]
-        logits = self._held.extend(new)
-        self._turn = self._held.turn
+        logits = self._steps.begin(self._prompt, new)
         self._computed = len(new)
         self._prompt_seconds = time.perf_counter() - self._began
         for token in self._prompt:
@@ -81,19 +90,13 @@ class Generation:
     def _limit(self) -> DoneReason | None:
         """Why the answer must end after the token just drawn, if it must."""
         limit = self._options.num_predict
-        full = limit == _UNTIL_FULL and len(self._held) >= self._held.capacity
-        return "length" if full or (limit > 0 and self._answered >= limit) else None
+        full = limit == _UNTIL_FULL and self._steps.full
+        return "length" if full or self._left() <= 0 else None
 
-    def _next(self, token: int) -> Logits:
-        if self._held.turn != self._turn:
-            raise UsageError(
-                "another call used this model meanwhile, so this answer cannot go on; finish one before the next"
-            )
-        if len(self._held) >= self._held.capacity:
-            keep = self._options.num_keep
-            self._held.slide(len(self._prompt) if keep < 0 else min(keep, len(self._prompt)))
-        self._steps += 1
-        return self._held.extend([token])
+    def _left(self) -> int:
+        """How many tokens may still be drawn: no more than the context holds, where there is no other limit."""
+        limit = self._options.num_predict
+        return limit - self._answered if limit > 0 else self._held.capacity
 
     def _flush(self, tail: str) -> str:
         text, stopped = self._stops.push(tail)
@@ -108,7 +111,8 @@ class Generation:
             prompt_seconds=self._prompt_seconds,
             eval_tokens=self._answered,
             eval_seconds=total - self._prompt_seconds,
-            eval_steps=self._steps,
+            drafted_tokens=self._steps.drafted,
+            accepted_tokens=self._steps.accepted,
         )
         return Chunk(text, token, done=True, done_reason=reason, stats=stats)
 

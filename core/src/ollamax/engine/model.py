@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from ollamax.backend import Backend
 from ollamax.engine.chat import ChatMessage, Reply, collect, fit, read_messages
 from ollamax.engine.chunk import Chunk
+from ollamax.engine.draft_length import StepCosts
 from ollamax.engine.generate import Generation
 from ollamax.engine.options import Options
 from ollamax.engine.picture import Image, PictureReader, Shown, check_images, read_image
@@ -66,6 +67,7 @@ class Model:
         self._pictures = parts.pictures
         self._source, self._held, self._closed = parts.source, Held(parts.runner), False
         self._unreported_load = parts.load_seconds
+        self._costs = StepCosts()
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -175,7 +177,14 @@ class Model:
         shown = self._show(ids, images)
         loading, self._unreported_load = self._unreported_load, 0.0
         generation = Generation(
-            self._held, self.tokenizer, ids, chosen, pictures=shown, stops=stops, load_seconds=loading
+            self._held,
+            self.tokenizer,
+            ids,
+            chosen,
+            pictures=shown,
+            stops=stops,
+            costs=self._costs,
+            load_seconds=loading,
         )
         return _noticed(generation, notice)
 

@@ -60,6 +60,12 @@ class Options:
     num_keep: int = _option(
         4, "Tokens at the start that stay when the context slides; -1 keeps the whole prompt.", minimum=-1
     )
+    # Ollama's is about a model that drafts, and off by default.
+    draft_num_predict: int = _option(
+        -1,
+        "Most tokens drafted from text that repeats and checked in one step; -1 is as many as pay, 0 is off.",
+        minimum=-1,
+    )
     stop: tuple[str, ...] = _option((), "Text that ends the answer and is not printed; may be repeated.")
 
     seed: int = _option(
@@ -152,7 +158,6 @@ UNSUPPORTED: Mapping[str, str] = {
     "num_gqa": "the model file says how its heads are grouped",
     "rope_frequency_base": "the model file says how positions are encoded",
     "rope_frequency_scale": "the model file says how positions are encoded",
-    "draft_num_predict": "speculative decoding is not supported",
 }
 
 

@@ -46,6 +46,11 @@ class Runner:
         self._closed = False
 
     @property
+    def longest_step(self) -> int:
+        """How many tokens of a sequence a step computes at most, and how many can be taken back after it."""
+        return self._most
+
+    @property
     def step_graph(self) -> Graph:
         """The compiled graph of a step, as lowered for the backend."""
         return self._step.graph

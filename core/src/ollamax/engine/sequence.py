@@ -6,7 +6,7 @@ from collections.abc import Sequence as Tokens
 
 from ollamax.engine.picture import Shown
 from ollamax.engine.runner import Logits, Runner
-from ollamax.errors import ContextFullError
+from ollamax.errors import ContextFullError, UsageError
 
 
 class Sequence:
@@ -31,6 +31,24 @@ class Sequence:
         """How many tokens the slot holds at most."""
         return self._runner.capacity
 
+    @property
+    def longest_step(self) -> int:
+        """How many tokens a step computes at most."""
+        return self._runner.longest_step
+
+    @property
+    def tokens(self) -> Tokens[int]:
+        """The tokens that the slot holds."""
+        return self._tokens
+
+    def check_turn(self, turn: int | None) -> None:
+        """Raise UsageError where the sequence has another turn than its caller's, or the model was closed."""
+        if self.turn != turn:
+            raise UsageError(
+                "another call used this model meanwhile, so this answer cannot go on; finish one before the next"
+            )
+        self._runner.check_open()
+
     def rewind(self, prompt: Tokens[int], pictures: Tokens[Shown] = ()) -> int:
         """Keep only what the slot shares with the start of ``prompt``; returns how many tokens that is.
 
@@ -44,18 +62,29 @@ class Sequence:
         self._runner.show(self._slot, pictures)
         return len(self._tokens)
 
-    def extend(self, tokens: Tokens[int]) -> Logits:
-        """Append tokens; logits of the last one ``(n_vocab,)``."""
+    def extend(self, tokens: Tokens[int], every: bool = False) -> Logits:
+        """Append tokens; logits of the last one ``(1, n_vocab)``, or of all if ``every``."""
         try:
-            logits = self._runner.prefill(self._slot, tokens)
+            logits = self._runner.prefill(self._slot, tokens, every)
         except ContextFullError:
             raise
         except BaseException:
             self.clear()
             raise
         self._tokens += tokens
-        last: Logits = logits[-1]
-        return last
+        return logits
+
+    def take_back(self, count: int) -> list[int]:
+        """Remove the last ``count`` tokens, whose turn it still is; returns those before them that a window lost too.
+
+        Those must be computed again. There are none where the tokens came in one step.
+        """
+        length = len(self._tokens) - count
+        del self._tokens[length:]
+        left = self._runner.truncate(self._slot, length)
+        lost = self._tokens[left:]
+        del self._tokens[left:]
+        return lost
 
     def slide(self, keep: int) -> None:
         """Drop half of the tokens after the first ``keep``, at least one.
