@@ -23,12 +23,18 @@ from ollamax.plugins import get_registry
 from ollamax.types import DType, TensorInfo
 
 VOCABULARIES = Path(__file__).parents[2] / "shared" / "vocab"
-_POOL = 1 << 20
+POOL = 1 << 20
+"""Random values of a model; the embeddings of its first tokens differ and then come again."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a model's weights measure; ``vocabulary`` is the GGUF file with its tokens."""
+    """What a model's weights measure; ``vocabulary`` is the GGUF file with its tokens.
+
+    With ``counts`` the likeliest token after ``t`` is ``t + 1``, for the first ``POOL / width`` tokens, and the
+    first again after the last: the blocks add nothing and the output is the embedding, one row further on. All is
+    computed as with other values.
+    """
 
     family: str
     vocabulary: str
@@ -39,14 +45,17 @@ class Shape:
     kv_heads: int
     biases: bool = False
     context: int = 8192
+    counts: bool = False
 
     def matrices(self, tokens: int) -> dict[str, tuple[int, ...]]:
-        """Name and row-major shape of every tensor; the output is tied to the embedding."""
+        """Name and row-major shape of every tensor; the output is tied to the embedding unless the model counts."""
         keys = self.width // self.heads * self.kv_heads
         found: dict[str, tuple[int, ...]] = {
             "token_embd.weight": (tokens, self.width),
             "output_norm.weight": (self.width,),
         }
+        if self.counts:
+            found["output.weight"] = (tokens, self.width)
         for layer in range(self.layers):
             block = {
                 "attn_norm.weight": (self.width,),
@@ -103,20 +112,24 @@ def write_random_model(path: Path, shape: Shape, kind: FileType, vocabularies: P
     plain = {name: TensorInfo(name, DType.F32, size) for name, size in shape.matrices(tokens).items()}
     infos = choose_types(kind, plain, keys, writers.dtypes)
     writers.require({info.dtype for info in infos.values()}, kind.name)
-    values = np.random.default_rng(0).standard_normal(_POOL, np.float32) * np.float32(shape.width**-0.5)
+    values = np.random.default_rng(0).standard_normal(POOL, np.float32) * np.float32(shape.width**-0.5)
     pools = {dtype: writers.quantize(values.reshape(-1, 256), dtype) for dtype in {i.dtype for i in infos.values()}}
-    write_gguf(path, keys, infos.values(), lambda name: _data(infos, pools, name))
+    write_gguf(path, keys, infos.values(), lambda name: _data(infos, pools, name, shape))
     return path
 
 
 def _data(
-    infos: Mapping[str, TensorInfo], pools: Mapping[DType, npt.NDArray[np.uint8]], name: str
+    infos: Mapping[str, TensorInfo], pools: Mapping[DType, npt.NDArray[np.uint8]], name: str, shape: Shape
 ) -> npt.NDArray[np.uint8]:
     info = infos[name]
     if name.endswith("_norm.weight"):
         return np.ones(info.shape, "<f4").view(np.uint8)
-    pool = np.roll(pools[info.dtype], len(name) * info.dtype.block_bytes)
-    return np.resize(pool, info.nbytes)
+    moved = len(name) * info.dtype.block_bytes
+    if shape.counts:
+        if name.endswith(("attn_output.weight", "ffn_down.weight")):
+            return np.zeros(info.nbytes, np.uint8)  # zero in every type that has a scale
+        moved = info.nbytes // info.shape[0] if name == "output.weight" else 0
+    return np.resize(np.roll(pools[info.dtype], moved), info.nbytes)
 
 
 def main() -> None:

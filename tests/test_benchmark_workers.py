@@ -40,8 +40,9 @@ def make(random_models, tmp_path):
     """A model of a few thousand weights with the vocabulary of another."""
     write_random_llama(tmp_path / "vocabulary.gguf")
 
-    def written(kind, family="llama"):
-        shape = random_models.Shape(family, "vocabulary.gguf", 2, 256, 512, 4, 2, biases=family == "qwen2", context=256)
+    def written(kind, family="llama", counts=False):
+        more = {"biases": family == "qwen2", "context": 256, "counts": counts}
+        shape = random_models.Shape(family, "vocabulary.gguf", 2, 256, 512, 4, 2, **more)
         return random_models.write_random_model(tmp_path / f"{kind}.gguf", shape, WRITABLE[kind], tmp_path)
 
     return written
@@ -54,6 +55,13 @@ def test_random_models_load(make, kind, family):
     with ollamax.load(make(kind, family)) as model:
         assert model.logits([1, 2, 3]).shape == (3, model.tokenizer.n_vocab)
         assert model.metadata["general.file_type"] == WRITABLE[kind].number
+
+
+@pytest.mark.parametrize("kind", ["Q4_0", "Q8_0"])
+def test_a_counting_model_counts(make, kind):
+    with ollamax.load(make(kind, counts=True)) as model:
+        found = [chunk.token for chunk in model.generate([0], temperature=0, num_predict=20)]
+    assert [token for token in found if token is not None] == list(range(1, 21))
 
 
 def work(contender, jobs):

@@ -10,6 +10,7 @@ from typing import Any
 import ollamax
 from ollamax.bench.endless import Endless
 from ollamax.bench.work import START, Stopwatch, arguments, random_ids, serve
+from ollamax.engine.draft_length import StepCosts
 from ollamax.engine.generate import Generation
 from ollamax.engine.model import Model
 from ollamax.engine.sequence import Sequence as Held
@@ -104,8 +105,9 @@ class Own:
         return [(backend.compute_seconds or 0.0) - before, watch.seconds]
 
     def _generation(self, held: Held, prompt: Sequence[int], tokens: int) -> Generation:
-        options = self._model.options.merge({"num_predict": tokens, "temperature": 0})
-        return Generation(held, self._tokenizer, prompt, options)
+        # Random tokens may repeat, and then steps of several drafted ones would be counted.
+        options = self._model.options.merge({"num_predict": tokens, "temperature": 0, "draft_num_predict": 0})
+        return Generation(held, self._tokenizer, prompt, options, costs=StepCosts())
 
     def _sequence(self) -> Held:
         self._forget()
