@@ -21,6 +21,7 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/src") if path.is_di
 ROWS = [
     {"cli"},
     {"bench"},
+    {"inspect"},
     {"engine"},
     {"sample"},  # DESIGN.md shows it on the engine's row: the engine uses it, it does not know the engine
     {"plugins"},

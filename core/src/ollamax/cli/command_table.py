@@ -17,6 +17,7 @@ COMMANDS = {
     "create": Entry("ollamax.cli.create:create", "Create a model from a Modelfile."),
     "list": Entry("ollamax.cli.list:list_models", "List the models in the store (alias: ls)."),
     "show": Entry("ollamax.cli.show:show", "Show what is known about a model."),
+    "inspect": Entry("ollamax.cli.inspect:inspect", "Show what a file or checkpoint holds, and who would run it."),
     "cp": Entry("ollamax.cli.cp:cp", "Copy a model under another name."),
     "rm": Entry("ollamax.cli.rm:rm", "Remove models from the store."),
     "bench": Entry("ollamax.cli.bench:bench", "Measure how fast a model runs."),

@@ -72,6 +72,12 @@ class Manager:
             }
         return self._registry
 
+    def provider(self, kind: str, name: str) -> str | None:
+        """The distribution whose plugin provides ``name``, of a ``kind`` as in the report; None if nobody does."""
+        self.registry()
+        owners = (item.distribution for item in self._active() if name in item.provides.get(kind, ()))
+        return next(owners, None)
+
     def report(self, reserved: Collection[str]) -> list[Row]:
         """Run every stage and ask every backend whether it can run here; one row for each distribution."""
         self.commands(reserved)
