@@ -18,6 +18,7 @@ COMMANDS = {
     "list": Entry("ollamax.cli.list:list_models", "List the models in the store (alias: ls)."),
     "show": Entry("ollamax.cli.show:show", "Show what is known about a model."),
     "inspect": Entry("ollamax.cli.inspect:inspect", "Show what a file or checkpoint holds, and who would run it."),
+    "render": Entry("ollamax.cli.render:render", "Show the prompt that a chat becomes, with its token ids."),
     "cp": Entry("ollamax.cli.cp:cp", "Copy a model under another name."),
     "rm": Entry("ollamax.cli.rm:rm", "Remove models from the store."),
     "bench": Entry("ollamax.cli.bench:bench", "Measure how fast a model runs."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -15,6 +15,7 @@ from ollamax.engine.draft_length import StepCosts
 from ollamax.engine.generate import Generation
 from ollamax.engine.options import Options
 from ollamax.engine.picture import Image, PictureReader, Shown, check_images, read_image
+from ollamax.engine.prompter import Prompter
 from ollamax.engine.runner import Logits, Runner
 from ollamax.engine.sequence import Sequence as Held
 from ollamax.errors import OptionError, one_line
@@ -65,6 +66,8 @@ class Model:
         )
         self.load_seconds, self.step_bytes = parts.load_seconds, parts.step_bytes
         self._pictures = parts.pictures
+        mark = parts.pictures.mark if parts.pictures else None
+        self._prompter = Prompter(parts.name, parts.tokenizer, parts.template, parts.modelfile.system, mark)
         self._source, self._held, self._closed = parts.source, Held(parts.runner), False
         self._unreported_load = parts.load_seconds
         self._costs = StepCosts()
@@ -118,11 +121,11 @@ class Model:
         """
         data = self._read_images(images)
         if isinstance(prompt, str):
-            ids = self.tokenizer.encode(prompt) or self._beginning()
+            ids = self.tokenizer.encode(prompt) or self._prompter.beginning()
             if self._pictures and data and self._pictures.token not in ids:
                 ids = [self._pictures.token] * len(data) + ids
         else:
-            ids = self._check_ids(prompt) or self._beginning()
+            ids = self._check_ids(prompt) or self._prompter.beginning()
         return self._run(ids, options, data)
 
     @overload
@@ -143,8 +146,8 @@ class Model:
         ContextFullError when the last message alone is too long.
         """
         turns = read_messages(messages)
-        self._check_sight(any(turn.images for turn in turns))
-        prompt = fit(self._prompt, [*self.modelfile.messages, *turns], self.context_length, self.tokenizer)
+        self._prompter.check_sight(any(turn.images for turn in turns))
+        prompt = fit(self._encode, [*self.modelfile.messages, *turns], self.context_length, self.tokenizer)
         chunks = self._run(prompt.ids, options, prompt.images, notice=prompt.notice, stops=self.template.stops)
         return chunks if stream else collect(chunks)
 
@@ -188,22 +191,8 @@ class Model:
         )
         return _noticed(generation, notice)
 
-    def _prompt(self, messages: Sequence[Message]) -> list[int]:
-        if self._pictures and not self.template.places_pictures:
-            mark = self._pictures.mark
-            messages = [replace(turn, content=mark * len(turn.images) + turn.content) for turn in messages]
-        text = self.template.render(messages, system=self.modelfile.system)
-        bos = self.tokenizer.bos
-        # Many templates write the beginning-of-text token themselves; it must not stand there twice.
-        written = bos is not None and text.startswith(self.tokenizer.token_text(bos))
-        return self.tokenizer.encode(text, add_bos=False if written else None) or self._beginning()
-
-    def _beginning(self) -> list[int]:
-        """The prompt of an empty text."""
-        for token in (self.tokenizer.bos, self.tokenizer.eos):
-            if token is not None:
-                return [token]
-        raise OptionError(f"the prompt is empty and {self.name} has no token to begin a text with; give a prompt")
+    def _encode(self, messages: Sequence[Message]) -> list[int]:
+        return self._prompter.ids(self._prompter.text(messages))
 
     def _check_ids(self, ids: Ids) -> list[int]:
         try:
@@ -219,15 +208,11 @@ class Model:
 
     def _read_images(self, images: Sequence[Image] | None) -> list[bytes]:
         listed = check_images("the prompt", images)
-        self._check_sight(bool(listed))
+        self._prompter.check_sight(bool(listed))
         return [read_image(f"picture {number}", image) for number, image in enumerate(listed, 1)]
 
     def _show(self, ids: Sequence[int], images: Sequence[bytes]) -> tuple[Shown, ...]:
         return self._pictures.find(ids, images) if self._pictures else ()
-
-    def _check_sight(self, images: bool) -> None:
-        if images and self._pictures is None:
-            raise OptionError(f"{self.name} cannot see pictures: its architecture has no vision part; leave them out")
 
 
 def _noticed(generation: Generation, notice: str | None) -> Generator[Chunk, None, None]:
