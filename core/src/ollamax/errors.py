@@ -36,6 +36,14 @@ class CheckpointError(FileFormatError):
     """A Hugging Face directory or one of its files cannot be used."""
 
 
+class TraceError(FileFormatError):
+    """A saved trace is damaged or cannot be written."""
+
+
+class ComparisonError(OllamaxError):
+    """Two computations part, or cannot be compared at all."""
+
+
 class ModelNotFoundError(OllamaxError):
     """No model of that name in the store, and no such file or directory."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ollamax.arch.base import Architecture, Batch, VisionArchitecture
+from ollamax.arch.names import name_tensors
 from ollamax.errors import BindingError, GraphError
 from ollamax.kvcache import CacheSize, Layout
 from ollamax.ml.graph import Graph
 from ollamax.ml.narrow import narrow
+from ollamax.ml.nn.calls import recording
 from ollamax.ml.tensor import Tensor
 
 
@@ -60,10 +62,30 @@ def trace(model: Architecture, vocabulary: int, size: CacheSize, origin: str, pi
         raise BindingError(f"the tensors of {origin} do not fit architecture {model.name}: {error}") from error
 
 
+def trace_named(model: Architecture, vocabulary: int, size: CacheSize, origin: str) -> tuple[Graph, tuple[Layout, ...]]:
+    """The graph of a step without pictures whose outputs are all named tensors, see :mod:`ollamax.arch.names`.
+
+    Any backend compiles it as it does ``step``. Raises BindingError as ``trace`` does.
+    """
+    cache, batch = model.cache(size), Batch.traced(vocabulary)
+    try:
+        with recording() as calls:
+            logits = model.forward(batch, cache)
+        _check_logits(model, logits, vocabulary, origin)
+        graph = Graph(name_tensors(model, calls, logits), name=f"{model.name} trace")
+    except GraphError as error:
+        raise BindingError(f"the tensors of {origin} do not fit architecture {model.name}: {error}") from error
+    return graph, tuple(cache.layouts)
+
+
 def _step(model: Architecture, logits: Tensor, name: str, vocabulary: int, origin: str) -> Graph:
+    _check_logits(model, logits, vocabulary, origin)
+    return narrow(Graph({"logits": logits}, name=f"{model.name} {name}"))
+
+
+def _check_logits(model: Architecture, logits: Tensor, vocabulary: int, origin: str) -> None:
     if logits.shape != ("N", "R", vocabulary):
         raise BindingError(
             f"architecture {model.name} gives logits {logits.shape} for {origin}, expected {vocabulary}: "
             "as many as its tokenizer has tokens"
         )
-    return narrow(Graph({"logits": logits}, name=f"{model.name} {name}"))

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ollamax import config
 from ollamax.arch import Architecture, VisionArchitecture
-from ollamax.arch.binding import bind
 from ollamax.arch.trace import trace
-from ollamax.backend import Backend, BackendOptions, Weight
+from ollamax.backend import Backend, BackendOptions
 from ollamax.convert.nan_watch import NaNWatch
+from ollamax.engine.assemble import bound_model, load_weights
 from ollamax.engine.context import context_length
 from ollamax.engine.model import Model, Parts
 from ollamax.engine.options import Options, parameters
@@ -27,7 +27,6 @@ from ollamax.engine.runner import Runner
 from ollamax.engine.source import open_source
 from ollamax.engine.weight_bytes import step_bytes
 from ollamax.errors import OptionError, one_line
-from ollamax.gguf import Metadata
 from ollamax.kvcache import CacheSize
 from ollamax.plugins import Registry, get_registry
 from ollamax.template import choose_template
@@ -119,20 +118,14 @@ def _runner(
 
     The number is that of the bytes of weights that a decode step reads.
     """
-    metadata = Metadata(source.metadata, path)
-    model = registry.architecture(metadata.string("general.architecture"))(metadata)
-    bind(model, source.tensors, str(path))
+    metadata, model = bound_model(path, source, registry)
     cells = context_length(metadata, options)
     size = CacheSize(parallel, cells, step=min(options.num_batch, cells))
     traced = trace(model, tokenizer.n_vocab, size, str(path), options.num_images)
     for graph in traced.graphs:
         engine.check(graph)
     total = sum(info.nbytes for info in source.tensors.values())
-    weights = {
-        name: Weight(name, info.dtype, info.shape, source.tensor_bytes(name), mapped=path.suffix == ".gguf")
-        for name, info in source.tensors.items()
-    }
-    engine.load(weights, None if progress is None else lambda done: progress(done, total))
+    load_weights(engine, path, source, None if progress is None else lambda done: progress(done, total))
     read = step_bytes(traced.step, source.tensors, engine)
     return Runner(engine, traced), _picture_reader(model, tokenizer, options), read
 

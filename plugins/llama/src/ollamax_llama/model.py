@@ -62,9 +62,28 @@ class Block(nn.Module):
     """One layer: ``x + attention(norm(x))``, then ``x + swiglu(norm(x))``."""
 
     def __init__(self, config: Config) -> None:
+        self.config = config
         self.attn_norm, self.ffn_norm = nn.RMSNorm(config.eps), nn.RMSNorm(config.eps)
         self.attn_q, self.attn_k, self.attn_v, self.attn_output = (nn.Linear() for _ in range(4))
         self.ffn_gate, self.ffn_up, self.ffn_down = (nn.Linear() for _ in range(3))
+
+    def __call__(
+        self, x: Tensor, layer: int, batch: Batch, cache: Cache, mask: Tensor, factors: Tensor | None
+    ) -> Tensor:
+        """``(N, T, dim)`` to the same; ``factors`` are those of the rotary frequencies."""
+        x = x + self._attend(self.attn_norm(x), layer, batch, cache, mask, factors)
+        hidden = self.ffn_norm(x)
+        return x + self.ffn_down(nn.silu_mul(self.ffn_gate(hidden), self.ffn_up(hidden)))
+
+    def _attend(
+        self, x: Tensor, layer: int, batch: Batch, cache: Cache, mask: Tensor, factors: Tensor | None
+    ) -> Tensor:
+        c = self.config
+        q = c.rope(self.attn_q(x).split_heads(c.heads, c.head_dim), batch.positions, factors)
+        k = c.rope(self.attn_k(x).split_heads(c.kv_heads, c.head_dim), batch.positions, factors)
+        v = self.attn_v(x).split_heads(c.kv_heads, c.value_dim)
+        keys, values = cache.put(layer, k, v)
+        return self.attn_output(nn.attention(q, keys, values, mask).merge_heads())
 
 
 class Llama(Architecture):
@@ -90,18 +109,8 @@ class Llama(Architecture):
         mask = cache.mask(batch.positions)
         x = self.token_embd(batch.tokens)
         for layer, block in enumerate(self.blk):
-            x = x + self._attend(layer, block, block.attn_norm(x), batch, cache, mask)
-            hidden = block.ffn_norm(x)
-            x = x + block.ffn_down(nn.silu_mul(block.ffn_gate(hidden), block.ffn_up(hidden)))
+            x = block(x, layer, batch, cache, mask, self.rope_freqs.tensor)
         return self.output(self.output_norm(batch.select(x)))
-
-    def _attend(self, layer: int, block: Block, x: Tensor, batch: Batch, cache: Cache, mask: Tensor) -> Tensor:
-        c, factors = self.config, self.rope_freqs.tensor
-        q = c.rope(block.attn_q(x).split_heads(c.heads, c.head_dim), batch.positions, factors)
-        k = c.rope(block.attn_k(x).split_heads(c.kv_heads, c.head_dim), batch.positions, factors)
-        v = block.attn_v(x).split_heads(c.kv_heads, c.value_dim)
-        keys, values = cache.put(layer, k, v)
-        return block.attn_output(nn.attention(q, keys, values, mask).merge_heads())
 
     def shift(self, layer: int, key: Tensor, delta: Tensor) -> Tensor:
         """Turn cached keys on by ``delta`` positions."""

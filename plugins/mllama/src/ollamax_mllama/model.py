@@ -38,8 +38,17 @@ class SelfBlock(Block):
 
     def __init__(self, config: Config, index: int) -> None:
         super().__init__(config)
-        self.index = index
+        self.config, self.index = config, index
         self.attn_q, self.attn_k, self.attn_v, self.attn_output = (nn.Linear() for _ in range(4))
+
+    def __call__(self, x: Tensor, batch: Batch, cache: Cache, mask: Tensor, factors: Tensor | None) -> Tensor:
+        """``(N, T, dim)`` to the same; ``factors`` are those of the rotary frequencies."""
+        c, normed = self.config, self.attn_norm(x)
+        q = c.rope(self.attn_q(normed).split_heads(c.heads, c.head_dim), batch.positions, factors)
+        k = c.rope(self.attn_k(normed).split_heads(c.kv_heads, c.head_dim), batch.positions, factors)
+        keys, values = cache.put(self.index, k, self.attn_v(normed).split_heads(c.kv_heads, c.head_dim))
+        x = x + self.attn_output(nn.attention(q, keys, values, mask).merge_heads())
+        return x + self.mlp(x)
 
 
 class CrossBlock(Block):
@@ -120,7 +129,7 @@ class Mllama(VisionArchitecture):
         x, mask = self._embed(batch), cache.mask(batch.positions)
         for block in self.blk:
             if isinstance(block, SelfBlock):
-                x = self._read(block, x, batch, cache, mask)
+                x = block(x, batch, cache, mask, self.rope_freqs.tensor)
         return self._logits(batch, x)
 
     def forward_seeing(self, batch: Batch, cache: Cache, encoder: EncoderCache) -> Tensor:
@@ -128,7 +137,7 @@ class Mllama(VisionArchitecture):
         x, mask, seen = self._embed(batch), cache.mask(batch.positions), encoder.mask(batch.positions)
         for block in self.blk:
             if isinstance(block, SelfBlock):
-                x = self._read(block, x, batch, cache, mask)
+                x = block(x, batch, cache, mask, self.rope_freqs.tensor)
             else:
                 x = where(encoder.has_picture.reshape("N", 1, 1), self._look(block, x, encoder, seen), x)
         return self._logits(batch, x)
@@ -143,15 +152,6 @@ class Mllama(VisionArchitecture):
         if not isinstance(rows, int) or rows < batch.vocabulary:
             raise GraphError(f"token_embd.weight has {rows} rows, the tokenizer {batch.vocabulary} tokens")
         return self.token_embd(batch.tokens)
-
-    def _read(self, block: SelfBlock, x: Tensor, batch: Batch, cache: Cache, mask: Tensor) -> Tensor:
-        """A layer that looks at the text."""
-        c, factors, normed = self.config, self.rope_freqs.tensor, block.attn_norm(x)
-        q = c.rope(block.attn_q(normed).split_heads(c.heads, c.head_dim), batch.positions, factors)
-        k = c.rope(block.attn_k(normed).split_heads(c.kv_heads, c.head_dim), batch.positions, factors)
-        keys, values = cache.put(block.index, k, block.attn_v(normed).split_heads(c.kv_heads, c.head_dim))
-        x = x + block.attn_output(nn.attention(q, keys, values, mask).merge_heads())
-        return x + block.mlp(x)
 
     def _look(self, block: CrossBlock, x: Tensor, encoder: EncoderCache, seen: Tensor) -> Tensor:
         """A layer that looks at pictures: a blind token looks too, but does without the MLP, as in transformers."""

@@ -52,11 +52,27 @@ class Block(nn.Module):
     """One layer: ``x + attention(norm(x))``, then ``x + swiglu(norm(x))``."""
 
     def __init__(self, config: Config) -> None:
+        self.config = config
         self.attn_norm, self.ffn_norm = nn.RMSNorm(config.eps), nn.RMSNorm(config.eps)
         self.attn_q, self.attn_k, self.attn_v, self.attn_output = (nn.Linear() for _ in range(4))
         self.ffn_gate, self.ffn_up, self.ffn_down = (nn.Linear() for _ in range(3))
         for projection in (self.attn_q, self.attn_k, self.attn_v):
             projection.bias.optional = False  # a file that lost them must not pass
+
+    def __call__(self, x: Tensor, layer: int, batch: Batch, cache: Cache) -> Tensor:
+        """``(N, T, dim)`` to the same."""
+        x = x + self._attend(self.attn_norm(x), layer, batch, cache)
+        hidden = self.ffn_norm(x)
+        return x + self.ffn_down(nn.silu_mul(self.ffn_gate(hidden), self.ffn_up(hidden)))
+
+    def _attend(self, x: Tensor, layer: int, batch: Batch, cache: Cache) -> Tensor:
+        c = self.config
+        q = c.rotation(self.attn_q(x).split_heads(c.heads, c.head_dim), batch.positions)
+        k = c.rotation(self.attn_k(x).split_heads(c.kv_heads, c.head_dim), batch.positions)
+        v = self.attn_v(x).split_heads(c.kv_heads, c.value_dim)
+        keys, values = cache.put(layer, k, v)
+        mask = cache.mask(batch.positions, c.windows[layer])
+        return self.attn_output(nn.attention(q, keys, values, mask).merge_heads())
 
 
 class Qwen2(Architecture):
@@ -80,19 +96,8 @@ class Qwen2(Architecture):
         """Logits ``(N, R, vocabulary)``."""
         x = self.token_embd(batch.tokens)
         for layer, block in enumerate(self.blk):
-            x = x + self._attend(layer, block, block.attn_norm(x), batch, cache)
-            hidden = block.ffn_norm(x)
-            x = x + block.ffn_down(nn.silu_mul(block.ffn_gate(hidden), block.ffn_up(hidden)))
+            x = block(x, layer, batch, cache)
         return self.output(self.output_norm(batch.select(x)))
-
-    def _attend(self, layer: int, block: Block, x: Tensor, batch: Batch, cache: Cache) -> Tensor:
-        c = self.config
-        q = c.rotation(block.attn_q(x).split_heads(c.heads, c.head_dim), batch.positions)
-        k = c.rotation(block.attn_k(x).split_heads(c.kv_heads, c.head_dim), batch.positions)
-        v = block.attn_v(x).split_heads(c.kv_heads, c.value_dim)
-        keys, values = cache.put(layer, k, v)
-        mask = cache.mask(batch.positions, c.windows[layer])
-        return block.attn_output(nn.attention(q, keys, values, mask).merge_heads())
 
     def shift(self, layer: int, key: Tensor, delta: Tensor) -> Tensor:
         """Turn cached keys on by ``delta`` positions."""
