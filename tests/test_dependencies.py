@@ -33,8 +33,15 @@ def requirements(folder: Path) -> dict[str, Requirement]:
     return {canonicalize_name(requirement.name): requirement for requirement in found}
 
 
-def imported(folder: Path) -> set[str]:
-    """Distributions that the modules below ``src`` import, wherever in a module."""
+def extras(folder: Path) -> dict[str, Requirement]:
+    """What a package can do more with, and does without."""
+    listed = project(folder).get("optional-dependencies", {}).values()
+    found = [Requirement(text) for texts in listed for text in texts]
+    return {canonicalize_name(requirement.name): requirement for requirement in found}
+
+
+def imported_modules(folder: Path) -> set[str]:
+    """Top-level modules that those below ``src`` import, wherever in a module."""
     names = set()
     for path in (folder / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -42,6 +49,12 @@ def imported(folder: Path) -> set[str]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names.add(node.module.split(".")[0])
+    return names
+
+
+def imported(folder: Path) -> set[str]:
+    """The distributions of these modules, as far as they are installed."""
+    names = imported_modules(folder)
     own = {path.name for path in (folder / "src").iterdir()}
     homes = {**packages_distributions(), **OURS}
     outside = names - own - sys.stdlib_module_names
@@ -51,12 +64,14 @@ def imported(folder: Path) -> set[str]:
 @pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)
 def test_declared_is_imported(folder: Path) -> None:
     wanted = imported(folder) | DATA.get(project(folder)["name"], set())
-    assert set(requirements(folder)) == wanted
+    assert set(requirements(folder)) == wanted - extras(folder).keys()
+    assert extras(folder).keys() <= imported_modules(folder)
 
 
 @pytest.mark.parametrize("folder", [ROOT, *PACKAGES], ids=lambda folder: folder.name)
 def test_every_range_has_both_ends(folder: Path) -> None:
-    for requirement in requirements(folder).values():
+    optional = extras(folder) if folder in PACKAGES else {}
+    for requirement in (requirements(folder) | optional).values():
         operators = {specifier.operator for specifier in requirement.specifier}
         assert operators >= {">=", "<"} or requirement.name == "packaging", str(requirement)
 

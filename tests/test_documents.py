@@ -23,10 +23,13 @@ def block(marker: str) -> str:
     return found[1]
 
 
-def sessions() -> list[tuple[str, list[str]]]:
+GUIDE = (ROOT / "docs" / "add-a-model.md").read_text(encoding="utf-8")
+
+
+def sessions(document: str) -> list[tuple[str, list[str]]]:
     """Commands of the console blocks, each with the lines typed into it."""
     found: list[tuple[str, list[str]]] = []
-    for text in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
+    for text in re.findall(r"```console\n(.*?)```", document, re.DOTALL):
         for line in text.splitlines():
             if line.startswith("$ "):
                 found.append((line[2:], []))
@@ -64,11 +67,21 @@ def execute(command: str, folder: Path) -> str:
 def test_console_blocks_run_in_order(tmp_path: Path, llama_checkpoint: Checkpoint) -> None:
     llama_checkpoint().rename(tmp_path / "my-llama-directory")
     (tmp_path / "Modelfile").write_text(modelfile(), encoding="utf-8")
-    commands = sessions()
+    commands = sessions(README)
     assert len(commands) >= 10
     for command, lines in commands:
         output = converse(command, lines, tmp_path) if lines else execute(command, tmp_path)
         assert output.strip() or command.split()[1] in {"create", "cp", "rm"}, f"{command} printed nothing"
+
+
+@pytest.mark.reference
+def test_the_guide_s_commands_run_in_order(tmp_path: Path, llama_checkpoint: Checkpoint) -> None:
+    llama_checkpoint().rename(tmp_path / "my-checkpoint")
+    (tmp_path / "chat.json").write_text('[{"role": "user", "content": "Hi"}]', encoding="utf-8")
+    commands = sessions(GUIDE)
+    assert len(commands) >= 7
+    for command, _ in commands:
+        assert execute(command, tmp_path).strip(), f"{command} printed nothing"
 
 
 def converse(command: str, lines: list[str], folder: Path) -> str:
@@ -114,7 +127,9 @@ def test_ci_runs_the_readme_s_test_command() -> None:
     assert "tox" in block("test command")
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "plugins/llama/README.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/add-a-model.md", "plugins/llama/README.md"]
+)
 def test_paths_that_documents_name_exist(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     homes = [ROOT, ROOT / "core/src/ollamax", (ROOT / name).parent, ROOT / "plugins/llama/src/ollamax_llama"]

@@ -21,6 +21,7 @@ from ollamax.ml.nn.calls import Call
 from ollamax.ml.ops import Op
 from ollamax.ml.tensor import Kind, Tensor
 
+_MOVES = (Op.RESHAPE, Op.TRANSPOSE, Op.CONCAT, Op.REPEAT)
 LOGITS = "logits"
 INPUT = ".input"
 QUERY, KEY, ATTENTION = "query", "key", "attention"
@@ -38,7 +39,7 @@ def name_tensors(model: Module, calls: Sequence[Call], logits: Tensor) -> dict[s
         if node.op is Op.ATTENTION:
             _name_attention(names, node)
     for path, call in known:
-        if call.inputs and names.of(_through_reshapes(call.inputs[0])) is None:
+        if call.inputs and names.of(_same_rows(call.inputs[0])) is None:
             names.give(call.inputs[0], f"{path}{INPUT}")
     return {name: node for node in order if (name := names.of(node)) is not None}
 
@@ -72,9 +73,12 @@ def _name_attention(names: _Names, node: Tensor) -> None:
 
 
 def _new_rows(keys: Tensor) -> Tensor:
-    """The keys of a step's own tokens, where ``keys`` are those of a cache."""
-    if keys.op is Op.STATE_READ and keys.srcs[0].op is Op.STATE_WRITE:
-        return keys.srcs[0].srcs[3]
+    """The keys of a step's own tokens, where ``keys`` are those of a cache, perhaps repeated for groups of heads."""
+    read = keys
+    while read.op in _MOVES:
+        read = read.srcs[0]
+    if read.op is Op.STATE_READ and read.srcs[0].op is Op.STATE_WRITE:
+        return read.srcs[0].srcs[3]
     return keys
 
 
@@ -87,7 +91,8 @@ def _nearest(names: _Names, node: Tensor) -> str | None:
     return names.of(node)
 
 
-def _through_reshapes(node: Tensor) -> Tensor:
-    while node.op is Op.RESHAPE:
+def _same_rows(node: Tensor) -> Tensor:
+    """What ``node`` only reshapes, or takes rows of."""
+    while node.op in (Op.RESHAPE, Op.GATHER):
         node = node.srcs[0]
     return node

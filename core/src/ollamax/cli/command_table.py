@@ -20,6 +20,7 @@ COMMANDS = {
     "inspect": Entry("ollamax.cli.inspect:inspect", "Show what a file or checkpoint holds, and who would run it."),
     "render": Entry("ollamax.cli.render:render", "Show the prompt that a chat becomes, with its token ids."),
     "trace": Entry("ollamax.cli.trace:trace", "Show every intermediate tensor of a model for a prompt."),
+    "compare": Entry("ollamax.cli.compare:compare", "Compare a model with transformers, layer by layer."),
     "cp": Entry("ollamax.cli.cp:cp", "Copy a model under another name."),
     "rm": Entry("ollamax.cli.rm:rm", "Remove models from the store."),
     "bench": Entry("ollamax.cli.bench:bench", "Measure how fast a model runs."),

@@ -10,6 +10,7 @@ import click
 
 from ollamax.cli.console import print_json, print_table
 from ollamax.cli.prompt_tokens import given_prompt, prompt_options
+from ollamax.errors import UsageError
 
 if TYPE_CHECKING:
     from ollamax.inspect.statistics import Statistics
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model")
 @prompt_options
-@click.option("--backend", metavar="NAME", default="auto", show_default=True, help="Backend that computes.")
+@click.option("--backend", metavar="NAME", help="Backend that computes.  [default: auto]")
+@click.option("--reference", is_flag=True, help="Let transformers compute, of a Hugging Face directory.")
 @click.option(
     "--save",
     "directory",
@@ -29,25 +31,49 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def trace(
-    model: str, prompt: str | None, tokens: str | None, backend: str, directory: Path | None, as_json: bool
+    model: str,
+    prompt: str | None,
+    tokens: str | None,
+    backend: str | None,
+    reference: bool,
+    directory: Path | None,
+    as_json: bool,
 ) -> None:
     """Show every named intermediate tensor that MODEL computes for a prompt, in the order of computation.
 
     A tensor is called by the module that made it: blk.0.attn_q, blk.0 for the residual after a block, output_norm,
     logits. X.input is what X was given. No template is applied to the prompt, and no picture takes part.
     """
-    from ollamax.engine.resolve import resolve
     from ollamax.inspect.trace_directory import check_target, save_trace
-    from ollamax.inspect.tracing import trace_model
-    from ollamax.plugins import get_registry
 
+    if reference and backend is not None:
+        raise UsageError("--reference lets transformers compute; leave --backend out")
     given = given_prompt(prompt, tokens)
     if directory is not None:
         check_target(directory)
-    made = trace_model(resolve(model), given, get_registry(), backend, digest=directory is not None)
+    made = _trace(model, given, backend, reference, digest=directory is not None)
     if directory is not None:
         save_trace(made, directory)
     _show(made, as_json)
+
+
+def _trace(model: str, given: str | list[int], backend: str | None, reference: bool, digest: bool) -> Trace:
+    from ollamax.engine.resolve import resolve
+    from ollamax.plugins import get_registry
+
+    found, registry = resolve(model), get_registry()
+    if not reference:
+        from ollamax.inspect.tracing import trace_model
+
+        return trace_model(found, given, registry, backend or "auto", digest=digest)
+    from ollamax.engine.load import load_tokenizer
+    from ollamax.inspect.reference import require_transformers, trace_reference
+
+    if not found.path.is_dir():
+        raise UsageError(f"--reference takes a Hugging Face directory, which {model} is not")
+    require_transformers()
+    tokens = load_tokenizer(found.path).encode(given) if isinstance(given, str) else given
+    return trace_reference(found.path, tokens, registry, digest=digest)
 
 
 def _show(made: Trace, as_json: bool) -> None:

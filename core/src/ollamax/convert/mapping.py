@@ -52,7 +52,7 @@ def map_tensors(tensors: Mapping[str, StoredTensor], converter: Converter) -> li
     sources: dict[str, str] = {}
     expected, copies = converter.shapes(), converter.copies()
     for source, stored in tensors.items():
-        name = None if converter.skips(source) else _gguf_name(converter, source)
+        name = None if converter.skips(source) else gguf_name(converter, source)
         for each in (name, *(copy for copy, original in copies.items() if original == name)):
             rows.append(_row(converter, stored, each, sources, expected))
             if each is not None:
@@ -98,7 +98,8 @@ def _row(
     return row(Status.MAPPED, info)
 
 
-def _gguf_name(converter: Converter, source: str) -> str | None:
+def gguf_name(converter: Converter, source: str) -> str | None:
+    """What the converter's rename table makes of a checkpoint's name; None if no rule fits."""
     for pattern, replacement in converter.rename:
         match = re.match(pattern, source)
         if match:

@@ -36,6 +36,7 @@ def check_target(directory: Path) -> None:
 
 def save_trace(trace: Trace, directory: Path) -> None:
     """Write ``trace`` as ``directory``, all of it or nothing; raises TraceError."""
+    import numpy as np
     from safetensors.numpy import save
 
     check_target(directory)
@@ -46,7 +47,10 @@ def save_trace(trace: Trace, directory: Path) -> None:
     partial = directory.parent / f".{directory.name}.{os.getpid()}.partial"
     try:
         partial.mkdir()
-        (partial / TENSORS).write_bytes(save(dict(trace.tensors)))
+        # The library writes the memory of an array as it lies.
+        (partial / TENSORS).write_bytes(
+            save({name: np.array(value, order="C") for name, value in trace.tensors.items()})
+        )
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         partial.replace(directory)
     except OSError as error:
