@@ -6,6 +6,7 @@ import sys
 import pytest
 from random_checkpoint import save_random_checkpoint
 from random_llama import write_random_llama
+from safetensors.numpy import load_file, save_file
 from small_tokenizer import LLAMA3_SPLIT, QWEN2_SPLIT
 
 from ollamax.cli.main import main
@@ -182,6 +183,16 @@ def test_checkpoints_of_another_model(llama_checkpoint, qwen2_checkpoint, tmp_pa
     (directory / "model.safetensors").rename(directory / "gone")
     other = llama_checkpoint(seed=2)
     fails(capsys, 1, str(directory), other, "--reference", directory, *given)
+
+
+@pytest.mark.reference
+def test_a_reference_that_lacks_a_weight(llama_checkpoint, capsys):
+    directory, other = llama_checkpoint(), llama_checkpoint(seed=1)
+    tensors = load_file(directory / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    problem = "the checkpoint lacks model.layers.1.mlp.up_proj.weight"
+    fails(capsys, 1, problem, other, "--reference", directory, "--tokens", IDS, "--backend", "cpu")
 
 
 @pytest.mark.reference

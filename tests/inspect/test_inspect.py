@@ -71,6 +71,21 @@ def test_everything_that_is_missing_is_listed(tmp_path, capsys):
     assert found["plugins"]["pre-tokenizer"] is None
 
 
+def test_keys_of_another_kind(tmp_path, capsys):
+    found = inspect(
+        capsys, write_random_llama(tmp_path / "a.gguf", tokenizer__ggml__tokens=list("ab"), tokenizer__ggml__merges=5)
+    )
+    assert (found["runs"], found["tokenizer"]["tokens"], "merges" in found["tokenizer"]) == (False, 2, False)
+
+
+def test_a_variant_that_the_converter_refuses(tmp_path, capsys):
+    found = inspect(capsys, save_random_checkpoint(tmp_path / "hf", "Llama", LLAMA3_SPLIT, hidden_act="gelu"))
+    assert (found["architecture"], found["plugins"]["architecture"]) == ("llama", "ollamax-plugin-llama")
+    assert found["missing"] == ["config.json: hidden_act 'gelu' is not supported; expected 'silu'"]
+    assert found["hyper_parameters"]["hidden_act"] == "gelu"
+    assert "model.layers.{0..2}.mlp.up_proj.weight" in groups(found)
+
+
 def damaged(directory: Path, file: str, content: bytes | None) -> Path:
     (directory / file).unlink() if content is None else (directory / file).write_bytes(content)
     return directory

@@ -39,7 +39,7 @@ def inspect(path: str, as_json: bool) -> None:
     _print(_heading(found))
     headers = ["TENSOR", "COUNT", "SHAPE", "TYPE"] + ["IN GGUF"] * any(group.becomes for group in found.tensors)
     rows = [
-        [group.pattern, str(group.count), " x ".join(map(str, group.shape)), group.dtype, group.becomes]
+        [one_line(group.pattern), str(group.count), " x ".join(map(str, group.shape)), group.dtype, group.becomes]
         for group in found.tensors
     ]
     print_table(headers, [row[: len(headers)] for row in rows])

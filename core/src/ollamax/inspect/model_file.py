@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +88,9 @@ def _take_keys(found: ModelFile, metadata: Mapping[str, Any]) -> None:
     prefix = "tokenizer.ggml."
     kinds = ("model", "pre")
     found.tokenizer = {kind: metadata[prefix + kind] for kind in kinds if isinstance(metadata.get(prefix + kind), str)}
-    found.tokenizer |= {label: len(metadata[key]) for label, key in _COUNTS.items() if key in metadata}
+    found.tokenizer |= {
+        label: len(metadata[key]) for label, key in _COUNTS.items() if isinstance(metadata.get(key), Sized)
+    }
     special = [key for key in metadata if key.startswith(prefix) and key.endswith(("_token_id", "_token"))]
     found.tokenizer |= {key.removeprefix(prefix): _plain(metadata[key]) for key in sorted(special)}
     texts = [key for key in metadata if key == _TEMPLATE or key.startswith(f"{_TEMPLATE}.")]
@@ -98,11 +100,13 @@ def _take_keys(found: ModelFile, metadata: Mapping[str, Any]) -> None:
 def _read_unconverted(found: ModelFile, manager: Manager) -> None:
     """What a checkpoint tells without its converter; each part that is no good is a problem of its own."""
     config = read_optional(found.path / CONFIG)
+    kind = manager.registry().converters.get(found.checkpoint or "")
     reader = _Unconverted({key: value for key, value in config.items() if value is not None})
     try:
         _take_keys(found, read_tokenizer(found.path, reader, manager.registry()))
     except OllamaxError as error:
         found.missing.append(str(error))
+    found.architecture = kind.architecture if kind else None
     found.hyper_parameters = {key: _plain(value) for key, value in config.items()}
     try:
         with closing(Checkpoint(found.path)) as checkpoint:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +100,22 @@ def _load(directory: Path) -> Any:
 
     transformers.AttentionInterface.register(_ATTENTION, _attend)
     transformers.AttentionMaskInterface.register(_ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
-    chosen = {"dtype": torch.float32, "local_files_only": True}
+    make = partial(
+        transformers.AutoModelForCausalLM.from_pretrained,
+        directory,
+        dtype=torch.float32,
+        local_files_only=True,
+        output_loading_info=True,
+    )
     with _quiet(transformers):
         try:
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                directory, attn_implementation=_ATTENTION, **chosen
-            )
+            model, report = make(attn_implementation=_ATTENTION)
         except ValueError:
             # A model that does not use the attention interface runs its own; query and key are not seen then.
-            model = transformers.AutoModelForCausalLM.from_pretrained(directory, attn_implementation="eager", **chosen)
+            model, report = make(attn_implementation="eager")
+    if lacking := sorted(report["missing_keys"]):
+        # It would go on with random values.
+        raise ValueError(f"the checkpoint lacks {', '.join(lacking)}")
     return model.eval()
 
 
