@@ -186,6 +186,21 @@ def test_checkpoints_of_another_model(llama_checkpoint, qwen2_checkpoint, tmp_pa
 
 
 @pytest.mark.reference
+def test_attention_that_cannot_be_seen_is_not_compared(llama_checkpoint, monkeypatch, capsys):
+    import transformers
+
+    # As a model behaves that does not use transformers' attention interface.
+    monkeypatch.setattr("ollamax.inspect.reference._ATTENTION", "unknown")
+    monkeypatch.setattr(transformers.AttentionInterface, "register", lambda *_: None)
+    directory = llama_checkpoint()
+    arguments = ("--reference", directory, "--tokens", IDS, "--backend", "cpu")
+    status, (found,), errors = compare(capsys, directory, *arguments)
+    assert (status, errors) == (0, [])
+    assert {"blk.0.query", "blk.0.key", "blk.0.attention"} <= set(found["uncompared"])
+    assert {"blk.0.attn_q", "blk.0.attn_output", "logits"} <= {row["name"] for row in found["rows"]}
+
+
+@pytest.mark.reference
 def test_a_reference_that_lacks_a_weight(llama_checkpoint, capsys):
     directory, other = llama_checkpoint(), llama_checkpoint(seed=1)
     tensors = load_file(directory / "model.safetensors")
