@@ -129,10 +129,10 @@ def test_raw_continues_the_prompt_without_a_template(fake):
 
 
 def test_drafts_are_counted_where_there_were_any():
-    assert timing_lines(Stats(drafted_tokens=9, accepted_tokens=7))[-1] == (
+    assert timing_lines(Stats(drafted_tokens=9, accepted_tokens=7), None)[-1] == (
         "drafted:              9 token(s), 7 accepted"
     )
-    assert not any("draft" in line for line in timing_lines(Stats(eval_tokens=9)))
+    assert not any("draft" in line for line in timing_lines(Stats(eval_tokens=9), None))
 
 
 def test_verbose_prints_timings_on_stderr(fake):

@@ -111,6 +111,7 @@ class Generation:
             prompt_seconds=self._prompt_seconds,
             eval_tokens=self._answered,
             eval_seconds=total - self._prompt_seconds,
+            eval_steps=self._steps.count,
             drafted_tokens=self._steps.drafted,
             accepted_tokens=self._steps.accepted,
         )
