@@ -60,11 +60,14 @@ class Probe:
 class BackendOptions:
     """What the caller asks of a backend; a backend rejects by name what it cannot honour.
 
-    ``threads`` None leaves the choice to the backend. ``cache_type`` is how states are stored.
+    ``threads`` None leaves the choice to the backend. ``cache_type`` is how states are stored. ``gpu_layers`` is how
+    many of a model's blocks, the last ones, a graphics processor computes, and one more is what follows them; None
+    leaves that to the backend.
     """
 
     threads: int | None = None
     cache_type: DType = DType.F32
+    gpu_layers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,16 @@ class Backend(ABC):
     dim_steps: ClassVar[Mapping[str, int]] = {}
     """Symbols (``S``, ``W``, ``E``) that are rounded up to a multiple before a run, so that programs can be reused."""
 
+    takes_gpu_layers: ClassVar[bool] = False
+    """Whether it can split a model between the processor and a graphics processor."""
+
     def __init__(self, options: BackendOptions | None = None) -> None:
         self.options = options or BackendOptions()
+        if self.options.gpu_layers and not self.takes_gpu_layers:
+            raise BackendError(
+                f"backend {self.name} does not split a model between processors; leave num_gpu out, or take another "
+                "backend, such as ggml"
+            )
 
     @property
     def compute_seconds(self) -> float | None:

@@ -69,7 +69,11 @@ def load(
         source = cleanup.enter_context(closing(open_source(found.path, registry)))
         tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
         prompts = choose_template(modelfile.template, source.metadata)
-        backend_options = BackendOptions(chosen.num_thread or None, _cache_type(cache_type))
+        backend_options = BackendOptions(
+            threads=chosen.num_thread or None,
+            cache_type=_cache_type(cache_type),
+            gpu_layers=None if chosen.num_gpu < 0 else chosen.num_gpu,
+        )
         engine = cleanup.enter_context(closing(engine_class(backend_options)))
         told: list[str] = []
         weights = NaNWatch(source, warn or told.append) if found.path.is_dir() else source

@@ -46,6 +46,15 @@ class Options:
     num_batch: int = _option(256, "Most prompt tokens computed in one step.", minimum=1, scope="load")
     num_thread: int = _option(0, "Threads of the backend; 0 lets it choose.", minimum=0, maximum=4096, scope="load")
 
+    num_gpu: int = _option(
+        -1,
+        "Layers that a graphics processor computes, the last ones; -1 is as many as fit, 0 none.",
+        minimum=-1,
+        maximum=100_000,
+        aliases=("gpu_layers",),
+        scope="load",
+    )
+
     # Not an option of Ollama, which keeps only the last pictures' encoding.
     num_images: int = _option(
         4, "Most pictures of a prompt, for a model that sees; each takes memory.", minimum=1, maximum=64, scope="load"
@@ -145,7 +154,6 @@ UNSUPPORTED: Mapping[str, str] = {
     "mirostat_tau": "mirostat is not supported; use temperature, top_p or min_p",
     "tfs_z": "tail-free sampling was removed from Ollama too; use min_p",
     "penalize_newline": "newlines are penalised like any other token; use repeat_penalty",
-    "num_gpu": _PLACEMENT,
     "main_gpu": _PLACEMENT,
     "low_vram": _PLACEMENT,
     "numa": _PLACEMENT,

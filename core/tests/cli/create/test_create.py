@@ -121,7 +121,7 @@ def test_progress_goes_up_to_the_total(work, checkpoint, store):
         ("SYSTEM hi", (), 1, "FROM"),
         ("FROM settled.gguf\nPARAMETER topk 3", (), 2, "did you mean top_k?"),
         ("FROM settled.gguf\nPARAMETER num_predict 1\nPARAMETER max_tokens 2", (), 2, "given twice"),
-        ("FROM settled.gguf\nPARAMETER num_gpu 3", (), 2, "num_gpu is not supported"),
+        ("FROM settled.gguf\nPARAMETER main_gpu 3", (), 2, "main_gpu is not supported"),
         ("FROM settled.gguf\nPARAMETER top_p 3", (), 2, "top_p"),
         (
             "FROM settled.gguf\n\nPARAMETER temperature hot",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ollamax.backend.base import Progress
+    from ollamax_backend_ggml.graphics import Graphics
+    from ollamax_backend_ggml.placement import Placement
     from ollamax_backend_ggml.program import GGMLProgram
     from ollamax_backend_ggml.weights import Weights
 
@@ -31,6 +33,7 @@ class GGML(Backend):
     name = "ggml"
     ops = frozenset(Op) - LEAVES
     dim_steps: ClassVar[Mapping[str, int]] = {"S": 256, "W": 256}
+    takes_gpu_layers = True
 
     def __init__(self, options: BackendOptions | None = None) -> None:
         from ollamax_backend_ggml.bucket import Scratch
@@ -41,9 +44,11 @@ class GGML(Backend):
 
         super().__init__(options)
         self._library = loaded = library()
+        self._processor = Processor(loaded, self.options.threads)
+        self._processor.graphics = self._graphics = self._start_graphics()
         self._residents = Residents(loaded)
         self._states = States(self.options.cache_type, self._residents)
-        self._processor = Processor(loaded, self.options.threads)
+        self._placement: Placement | None = None
         self._scratch = Scratch(loaded, self._processor)
         self._weights = self._stored({}, None)
         self._programs: list[GGMLProgram] = []
@@ -52,11 +57,11 @@ class GGML(Backend):
 
     @classmethod
     def probe(cls) -> Probe:
-        """The processor with what the library makes of it, or why the library cannot be used."""
+        """The processor and a graphics processor, with what the library makes of them, or why it cannot be used."""
         from ollamax_backend_ggml.features import describe
 
         try:
-            return Probe((describe(),))
+            return Probe(describe())
         except BackendError as error:
             return Probe(reason=str(error))
 
@@ -81,11 +86,12 @@ class GGML(Backend):
         self._check_open()
         host = Host(graph)
         shapes = {name: concrete(node.shape, {}) for name, node in graph.states.items()}
+        cache = {name: self._states.needed(name, shape) for name, shape in shapes.items()}
+        away = self._place(graph, cache)
         packing = self._weights.plan(graph)
-        cache = sum(self._states.needed(name, shape) for name, shape in shapes.items())
-        require({"weights": packing.memory, "cache": cache})
+        require({"weights": packing.memory, "cache": sum(cache[name] for name in cache if name not in away)})
         for name, shape in shapes.items():
-            self._states.open(name, shape)
+            self._states.open(name, shape, away.get(name))
         self._weights.take(graph, packing)
         parts = Parts(self._library, graph, host, self._weights, self._states, self._residents, self._constants, {})
         program = GGMLProgram(parts, self._processor, self._scratch)
@@ -126,9 +132,31 @@ class GGML(Backend):
         self._programs.clear()
         self._constants.clear()
         self._scratch.close()
-        self._processor.close()
         self._residents.close()
+        if self._graphics:
+            self._graphics.close()
+        self._processor.close()
         self._weights = self._stored({}, None)
+
+    def _start_graphics(self) -> Graphics | None:
+        """The graphics processor, unless there is none or nobody wants it; raises BackendError for a missing one."""
+        from ollamax_backend_ggml.graphics import Graphics, find_device
+
+        layers = self.options.gpu_layers
+        wanted = find_device(self._library) is not None if layers is None else layers > 0
+        return Graphics(self._library, self._processor.handle) if wanted else None
+
+    def _place(self, graph: Graph, cache: Mapping[str, int]) -> dict[str, int]:
+        """Decide what the graphics processor holds, once; the memory of each state that it does."""
+        from ollamax_backend_ggml.placement import place
+
+        if not self._graphics:
+            return {}
+        if self._placement is None:
+            sizes = {name: self._weights.find(name).data.nbytes for name in graph.weights}
+            self._placement = place(graph, self.options.gpu_layers, self._graphics.free, sizes, cache)
+            self._weights.place_on(self._graphics.buffer_type, self._placement.weights)
+        return {name: self._graphics.buffer_type for name in cache if name in self._placement.states}
 
     def _stored(self, weights: Mapping[str, Weight], progress: Progress | None) -> Weights:
         from ollamax_backend_ggml.weights import Weights

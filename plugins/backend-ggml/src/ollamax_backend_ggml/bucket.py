@@ -16,7 +16,7 @@ from ollamax_backend_ggml import attention, elementwise, movement, products, rot
 from ollamax_backend_ggml.builder import Builder, GraphFullError, Parts, Value
 from ollamax_backend_ggml.host import Values
 from ollamax_backend_ggml.library import Library, tensor
-from ollamax_backend_ggml.memory import require, window
+from ollamax_backend_ggml.memory import fetch, require, window
 from ollamax_backend_ggml.processor import Processor
 
 if TYPE_CHECKING:
@@ -34,11 +34,12 @@ _TAKES_EMPTY = frozenset({Op.CONCAT, Op.STATE_WRITE})
 class Scratch:
     """The memory in which graphs compute, one for all of a backend: they run one after another.
 
-    It grows when a graph needs more. The graphs before then point to memory that is gone; ``generation`` tells.
+    It grows when a graph needs more. The graphs before then point to memory that is gone; ``generation`` tells. A
+    graph that is split with a graphics processor is gone when the next one is placed.
     """
 
     def __init__(self, library: Library, processor: Processor) -> None:
-        self._library, self._kind = library, processor.buffer_type
+        self._library, self._kind, self._processor = library, processor.buffer_type, processor
         self._renew()
         self._size = 0
         self.generation = 0
@@ -46,6 +47,14 @@ class Scratch:
     def place(self, graph: int) -> None:
         """Give every tensor of ``graph`` its place; raises BackendError when memory is short."""
         library = self._library
+        if self._processor.graphics:
+            self.generation += 1
+            if not self._processor.graphics.place(graph):
+                raise BackendError(
+                    f"backend ggml: memory for one step cannot be allocated: {library.drain_log()}; "
+                    "take a smaller num_gpu, num_batch or num_ctx"
+                )
+            return
         size = self._measure(graph)
         if size > self._size:
             self.close()
@@ -103,7 +112,7 @@ class Bucket:
             for upload in builder.uploads.values()
             if tensor(parts.library, upload.tensor).data
         ]
-        self._views = {node: _view(parts.library, result) for node, result in results.items()}
+        self._readers = {node: _reader(parts.library, result) for node, result in results.items()}
         self._long = _rows(builder, parts.graph) > _LONG
 
     def run(self, values: Values) -> dict[str, Array]:
@@ -112,7 +121,7 @@ class Bucket:
             write(place, *[values[source] for source in sources])
         self._processor.compute(self._nodes, self._long)
         return {
-            name: np.array(values[node], np.float32) if known else self._views[node].copy()
+            name: np.array(values[node], np.float32) if known else self._readers[node]()
             for name, node, known in self._outputs
         }
 
@@ -192,7 +201,12 @@ def _rows(builder: Builder, graph: Graph) -> int:
     return max((math.prod(shape[:-1]) for shape in shapes), default=0)
 
 
-def _view(library: Library, result: Value) -> Array:
+def _reader(library: Library, result: Value) -> Callable[[], Array]:
+    """Takes a copy of a result."""
     if not result.tensor:
-        return np.zeros(result.shape, np.float32)
-    return window(library, result.tensor, np.float32, math.prod(result.shape)).reshape(result.shape)
+        return lambda: np.zeros(result.shape, np.float32)
+    count = math.prod(result.shape)
+    buffer = tensor(library, result.tensor).buffer
+    if library.backend_buffer_is_host(ctypes.cast(buffer, ctypes.c_void_p).value):
+        return window(library, result.tensor, np.float32, count).reshape(result.shape).copy
+    return lambda: fetch(library, result.tensor, 0, 4 * count).view(np.float32).reshape(result.shape)

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from ollamax.backend import Device
 from ollamax_backend_ggml.builds import VARIABLE, VERSIONS
+from ollamax_backend_ggml.graphics import device_memory, device_text, find_device
 from ollamax_backend_ggml.hardware import total_memory
 from ollamax_backend_ggml.library import INSTALL, library
 
@@ -15,8 +16,12 @@ RANK = 10.0
 """Above the NumPy backend, below graphics processors."""
 
 
-def describe() -> Device:
-    """The processor; raises BackendError when the library cannot be used."""
+GRAPHICS_RANK = 100.0
+"""Of a graphics processor."""
+
+
+def describe() -> tuple[Device, ...]:
+    """The processor, and a graphics processor where there is one; raises BackendError without a library."""
     loaded = library()
     found = [name for name in _FEATURES if getattr(loaded, f"cpu_has_{name}")()]
     text = f"CPU by ggml {loaded.version().decode()} ({' '.join(found) or 'no vector units'})"
@@ -24,4 +29,10 @@ def describe() -> Device:
         text += f"; {VARIABLE}=llama_cpp takes the newer one of llama-cpp-python, which is faster with K-quants"
     if not loaded.cpu_has_llamafile():
         text += f"; built without LLAMAFILE, which makes prompts slow with F32, F16 and Q8_0 weights: {INSTALL}"
-    return Device("cpu", text, total_memory(), RANK)
+    processor = Device("cpu", text, total_memory(), RANK)
+    device = find_device(loaded)
+    if device is None:
+        return (processor,)
+    name = loaded.backend_dev_name(device).decode("utf-8", "replace")
+    kind = f"{device_text(loaded, device)} by ggml {loaded.version().decode()}"
+    return processor, Device(name, kind, device_memory(loaded, device)[1], GRAPHICS_RANK)

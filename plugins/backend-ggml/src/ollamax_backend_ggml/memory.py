@@ -83,6 +83,37 @@ class Residents:
         library.backend_tensor_alloc(buffer, made, address)
         return made
 
+    def add_zeros(self, memory: int, kind: int, sizes: tuple[int, ...]) -> int:
+        """A tensor of zeros in memory of buffer type ``memory``; raises BackendError when that is short."""
+        library, made = self._library, self.blank(kind, sizes)
+        size = library.backend_buft_get_alloc_size(memory, made)
+        buffer = library.backend_buft_alloc_buffer(memory, size)
+        if not buffer:
+            raise BackendError(f"backend ggml: {size:,} bytes for the cache cannot be allocated: {library.drain_log()}")
+        self._buffers.append(buffer)
+        library.backend_tensor_alloc(buffer, made, library.backend_buffer_get_base(buffer))
+        library.backend_buffer_clear(buffer, 0)
+        return made
+
+    def alignment(self, memory: int) -> int:
+        """What places in memory of buffer type ``memory`` are a multiple of."""
+        return int(self._library.backend_buft_get_alignment(memory))
+
+    def view(self, whole: int, sizes: tuple[int, ...]) -> int:
+        """The same memory in another shape, which the library knows to be the same."""
+        made = int(self._library.reshape_4d(self._context(), whole, *(*sizes, 1, 1, 1)[:4]))
+        self._library.backend_view_init(made)
+        return made
+
+    def read(self, source: int, start: int, size: int) -> npt.NDArray[np.uint8]:
+        """A copy of bytes of a tensor, wherever it lies."""
+        return fetch(self._library, source, start, size)
+
+    def write(self, target: int, start: int, data: Array) -> None:
+        """Put bytes into a tensor, wherever it lies."""
+        whole = np.ascontiguousarray(data)
+        self._library.backend_tensor_set(target, whole.ctypes.data, start, whole.nbytes)
+
     def blank(self, kind: int, sizes: tuple[int, ...]) -> int:
         """A tensor without data."""
         return int(self._library.new_tensor_4d(self._context(), kind, *(*sizes, 1, 1, 1)[:4]))
@@ -116,6 +147,13 @@ def _free(library: Library, buffers: list[int], contexts: list[int], held: list[
     for context in contexts:
         library.free(context)
     held.clear()
+
+
+def fetch(library: Library, source: int, start: int, size: int) -> npt.NDArray[np.uint8]:
+    """A copy of bytes of a tensor, wherever it lies."""
+    data = np.empty(size, np.uint8)
+    library.backend_tensor_get(source, data.ctypes.data, start, size)
+    return data
 
 
 def window(library: Library, address: int, kind: Any, count: int) -> Array:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ollamax.errors import BackendError
+from ollamax_backend_ggml.graphics import Graphics
 from ollamax_backend_ggml.hardware import physical_cores
 from ollamax_backend_ggml.library import Library
 
@@ -27,7 +28,8 @@ class Processor:
     """Computes graphs on ``threads`` threads, which sleep between computations.
 
     ``buffer_type`` is that of plain memory, ``packed_types`` those that keep matrices in an order of their own.
-    ``seconds`` is the time spent in the library's computations so far, without what Python adds.
+    With ``graphics`` graphs are split between both. ``seconds`` is the time spent in the library's computations so far,
+    without what Python adds.
     """
 
     def __init__(self, library: Library, threads: int | None) -> None:
@@ -38,19 +40,20 @@ class Processor:
         self.device: int = library.backend_dev_by_type(_TYPE_CPU)
         self.buffer_type: int = library.backend_cpu_buffer_type()
         self.packed_types = _packed_types(library, self.device)
-        self._handle: int = library.backend_dev_init(self.device, None)
-        if not self._handle:
+        self.handle: int = library.backend_dev_init(self.device, None)
+        if not self.handle:
             raise BackendError(f"backend ggml: the library cannot start: {library.drain_log() or 'it gives no reason'}")
         self._pool = _thread_pool(library, self.threads)
-        self._free = weakref.finalize(self, _free, library, self._handle, self._pool)
-        library.backend_cpu_set_threadpool(self._handle, self._pool)
+        self._free = weakref.finalize(self, _free, library, self.handle, self._pool)
+        library.backend_cpu_set_threadpool(self.handle, self._pool)
         self.use(self.threads)
         self._flag = ctypes.create_string_buffer(2)
         # The library asks between operations whether to stop. strlen of a text of at most one character says so
         # without taking the GIL, which a Python function would have to.
         asked = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p)
-        library.backend_cpu_set_abort_callback(self._handle, asked, ctypes.addressof(self._flag))
+        library.backend_cpu_set_abort_callback(self.handle, asked, ctypes.addressof(self._flag))
         self._worker: ThreadPoolExecutor | None = None
+        self.graphics: Graphics | None = None
 
     def compute(self, graph: int, long: bool) -> None:
         """Run the nodes of ``graph``; Ctrl-C ends a ``long`` one between two of them, and any on several threads.
@@ -71,7 +74,7 @@ class Processor:
     def use(self, threads: int) -> None:
         """From now on compute on so many threads, at most those that were started."""
         self._used = min(threads, self.threads)
-        self._library.backend_cpu_set_n_threads(self._handle, self._used)
+        self._library.backend_cpu_set_n_threads(self.handle, self._used)
 
     def cancel(self) -> None:
         """End the computation that runs in another thread, or else the next one."""
@@ -87,7 +90,10 @@ class Processor:
     def _compute(self, graph: int) -> int:
         """The library's status."""
         began = time.perf_counter()
-        status = int(self._library.backend_graph_compute(self._handle, graph))
+        if self.graphics:
+            status = self.graphics.compute(graph)
+        else:
+            status = int(self._library.backend_graph_compute(self.handle, graph))
         self.seconds += time.perf_counter() - began
         return status
 

@@ -30,22 +30,59 @@ class State:
         self.slots, self.cells = shape[:2]
         self.width = shape[-1] if len(shape) > 2 else 1
         self.heads = math.prod(shape[2:]) // self.width
-        data = zeros(state_size(shape, dtype))
-        self.tensor = residents.add(data, dtype, (self.width, self.heads, self.cells, self.slots))
-        self.rows = residents.add(data, dtype, (self.width * self.heads, self.cells * self.slots))
-        self._kept = data.reshape(self.slots, self.cells, -1)
+        self._cell = dtype.row_bytes(self.width) * self.heads
+        self.tensor = self._open(residents, (self.width, self.heads, self.cells, self.slots))
+        self.rows = residents.view(self.tensor, (self.width * self.heads, self.cells * self.slots))
 
     def copy_rows(self, source: int, target: int, rows: Array) -> None:
         """Copy cells ``rows`` of one slot to another, as they are kept."""
-        self._kept[target, rows] = self._kept[source, rows]
+        cells = self._take(target)
+        cells[rows] = self._take(source)[rows]
+        self._put(target, cells)
 
     def slot(self, number: int) -> Array:
         """A copy of one slot, float32 ``(cells, ...)``."""
-        return dequantize(self._kept[number].reshape(-1), self.dtype, self.shape[1:])
+        return dequantize(self._take(number).reshape(-1), self.dtype, self.shape[1:])
 
     def replace(self, number: int, value: Array) -> None:
         """Put ``value (cells, ...)`` into one slot."""
-        self._kept[number] = quantize(value, self.dtype).reshape(self.cells, -1)
+        self._put(number, quantize(value, self.dtype).reshape(-1, self._cell))
+
+    def _open(self, residents: Residents, sizes: tuple[int, ...]) -> int:
+        data = zeros(state_size(self.shape, self.dtype))
+        self._kept: Array = data.reshape(self.slots, self.cells, -1)
+        return residents.add(data, self.dtype, sizes)
+
+    def _take(self, slot: int) -> Array:
+        """The bytes of a slot's cells, which may be where they are kept."""
+        cells: Array = self._kept[slot]
+        return cells
+
+    def _put(self, slot: int, cells: Array) -> None:
+        self._kept[slot] = cells
+
+
+class DeviceState(State):
+    """A state in memory of another kind, which is read and written by copies.
+
+    A slot has some cells more than asked for where its beginning would else not lie as the device wants it.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: DType, residents: Residents, kind: int) -> None:
+        self._residents, self._kind = residents, kind
+        super().__init__(shape, dtype, residents)
+
+    def _open(self, residents: Residents, sizes: tuple[int, ...]) -> int:
+        step = residents.alignment(self._kind) // math.gcd(self._cell, residents.alignment(self._kind))
+        self._held, self.cells = self.cells, -(-self.cells // step) * step
+        return residents.add_zeros(self._kind, self.dtype, (*sizes[:2], self.cells, self.slots))
+
+    def _take(self, slot: int) -> Array:
+        size = self._cell * self._held
+        return self._residents.read(self.tensor, slot * self._cell * self.cells, size).reshape(-1, self._cell)
+
+    def _put(self, slot: int, cells: Array) -> None:
+        self._residents.write(self.tensor, slot * self._cell * self.cells, cells)
 
 
 class States:
@@ -66,10 +103,13 @@ class States:
             raise BackendError(f"backend ggml: state {name!r} has shape {self._held[name].shape}, not {shape}")
         return 0
 
-    def open(self, name: str, shape: tuple[int, ...]) -> State:
-        """The state of that name, made if it is new."""
+    def open(self, name: str, shape: tuple[int, ...], kind: int | None = None) -> State:
+        """The state of that name, made if it is new: in plain memory, or in that of a buffer type ``kind``."""
         if self.needed(name, shape):
-            self._held[name] = State(shape, self._dtype, self._residents)
+            if kind is None:
+                self._held[name] = State(shape, self._dtype, self._residents)
+            else:
+                self._held[name] = DeviceState(shape, self._dtype, self._residents, kind)
         return self._held[name]
 
     def find(self, name: str) -> State:

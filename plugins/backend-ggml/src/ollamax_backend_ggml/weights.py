@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 
 _MOST_AXES = 4
 
+_FOR_WEIGHTS = 1
+"""GGML_BACKEND_BUFFER_USAGE_WEIGHTS: ops are computed where these lie."""
+
+_LOOK_UPS = (Op.EMBEDDING, Op.TAKE)
+
 
 class Weights:
     """Makes tensors of stored weights when a graph first needs them.
 
     A matrix that ``linear`` multiplies with is packed if the library has a packed form of its type; it is then copied,
     and the pages of its file are given back. Everything else is used in place. A matrix that rows are looked up in as
-    well (a tied embedding) stays in place for them, too.
+    well (a tied embedding) stays in place for them, too. Weights that ``place_on`` names are copied to a device.
     """
 
     def __init__(
@@ -43,6 +48,11 @@ class Weights:
         self._plain: dict[str, int] = {}
         self._matrices: dict[str, int] = {}
         self._counted: set[str] = set()
+        self._device, self._elsewhere = 0, frozenset[str]()
+
+    def place_on(self, memory: int, names: frozenset[str]) -> None:
+        """Copy these weights to memory of buffer type ``memory`` when a program needs them."""
+        self._device, self._elsewhere = memory, names
 
     def find(self, name: str) -> Weight:
         """The stored weight; raises BackendError for one that was never loaded."""
@@ -71,20 +81,28 @@ class Weights:
             _check(stored, node.shape)
             users = graph.users[node]
             multiplied = [user for user in users if user.op is Op.LINEAR and user.srcs[1] is node]
-            kind = self._packed_type(stored) if multiplied and name not in self._matrices else None
+            looked_up = any(user.op in _LOOK_UPS for user in users)
+            kind = self._kind(stored, bool(multiplied))
             if kind:
                 kinds[name] = kind
                 sizes[name] = self._packed_size(stored, kind)
-            if not (fits_in_place(stored.data) or name in self._plain or (kind and len(multiplied) == len(users))):
+            own = (
+                name in self._plain
+                or (kind and len(multiplied) == len(users))
+                or (kind == self._device and not looked_up)
+            )
+            if not (fits_in_place(stored.data) or own):
                 copied += stored.data.nbytes
-        return Packing(kinds, sizes, copied)
+        return Packing(kinds, sizes, copied, self._device)
 
     def take(self, graph: Graph, packing: Packing) -> None:
         """Make the tensors of ``graph``; packs on all threads."""
         for kind in dict.fromkeys(packing.kinds.values()):
             self._pack(kind, {name: packing.sizes[name] for name, of in packing.kinds.items() if of == kind})
-        for name in graph.weights:
-            if name not in packing.kinds:
+        for name, node in graph.weights.items():
+            if packing.kinds.get(name) == self._device and not any(user.op in _LOOK_UPS for user in graph.users[node]):
+                self._plain.setdefault(name, self._matrices[name])
+            elif name not in packing.kinds:
                 self.plain(name)
                 self._count(name)
 
@@ -100,13 +118,14 @@ class Weights:
         if not buffer:
             raise BackendError(f"backend ggml: {total:,} bytes for weights cannot be allocated: {library.drain_log()}")
         self._residents.own(buffer)
+        library.backend_buffer_set_usage(buffer, _FOR_WEIGHTS)
         base = library.backend_buffer_get_base(buffer)
         made = {}
         for name, place in places.items():
             stored = self._stored[name]
             made[name] = self._residents.blank(stored.dtype, _sizes(stored))
             library.backend_tensor_alloc(buffer, made[name], base + place)
-        with ThreadPoolExecutor(self._processor.threads) as pool:
+        with ThreadPoolExecutor(1 if kind == self._device else self._processor.threads) as pool:
             for name in pool.map(self._fill, made, made.values()):
                 self._matrices[name] = made[name]
                 self._count(name)
@@ -124,6 +143,14 @@ class Weights:
             self._done += self._stored[name].data.size
             if self._progress is not None:
                 self._progress(self._done)
+
+    def _kind(self, stored: Weight, multiplied: bool) -> int | None:
+        """The buffer type that a weight is copied to, unless it was before."""
+        if stored.name in self._matrices:
+            return None
+        if stored.name in self._elsewhere:
+            return self._device
+        return self._packed_type(stored) if multiplied else None
 
     def _packed_type(self, stored: Weight) -> int | None:
         """The buffer type that packs this matrix, found by asking about a product: a wrong guess is a crash."""
@@ -155,11 +182,14 @@ class Weights:
 
 
 class Packing:
-    """Which weights are packed by which buffer type, the bytes that each takes then, and those copied as they are."""
+    """Which weights are packed by which buffer type, the bytes that each takes then, and those copied as they are.
 
-    def __init__(self, kinds: Mapping[str, int], sizes: Mapping[str, int], copied: int) -> None:
+    ``memory`` is what all of them but those on a ``device`` take.
+    """
+
+    def __init__(self, kinds: Mapping[str, int], sizes: Mapping[str, int], copied: int, device: int) -> None:
         self.kinds, self.sizes = kinds, sizes
-        self.memory = sum(sizes.values()) + copied
+        self.memory = sum(size for name, size in sizes.items() if kinds[name] != device) + copied
 
 
 def _sizes(stored: Weight) -> tuple[int, ...]:
