@@ -126,6 +126,7 @@ def _binary(m: Maker) -> Iterator[tuple[str, Tensor]]:
         yield "bool", apply(op, m.booleans(3, 4), m.booleans(4))
     yield "broadcast", where(m.booleans(3, 1), m.floats(3, 4), m.floats(4))
     yield "number", where(m.booleans(3, 4), m.floats(3, 4), -1.0)
+    yield "booleans", where(m.booleans(3, 1), m.booleans(3, 4), m.booleans(4))
 
 
 def _movement(m: Maker) -> Iterator[tuple[str, Tensor]]:

@@ -1,0 +1,136 @@
+"""The backend class: ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
+from ollamax.errors import BackendError
+from ollamax.ml import LEAVES, Graph, Op
+from ollamax.ml.shape import concrete
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ollamax.backend.base import Progress
+    from ollamax_backend_onnx.program import ONNXProgram
+
+    Array = npt.NDArray[Any]
+
+
+class ONNX(Backend):
+    """Runs a graph as one ONNX model, at any size; weights in blocks stay so where the runtime has a form for them.
+
+    Caches are kept as float32, float16 or Q8_0; the constructor raises BackendError for another type, and where the
+    runtime cannot be loaded. ``accuracy_level`` is that of MatMulNBits: 4 rounds what a weight in blocks is multiplied
+    with to 8 bits, 0 computes in float32 (and is slow for weights of 8 bits).
+    """
+
+    name = "onnx"
+    ops = frozenset(Op) - LEAVES
+    accuracy_level: ClassVar[int] = 4
+
+    def __init__(self, options: BackendOptions | None = None) -> None:
+        from ollamax_backend_onnx.runtime import physical_cores, runtime
+
+        super().__init__(options)
+        runtime()
+        from ollamax_backend_onnx.cancellation import Runs
+        from ollamax_backend_onnx.states import States
+        from ollamax_backend_onnx.weights import Weights
+
+        threads = self.options.threads
+        if threads is not None and not 1 <= threads <= _MOST_THREADS:
+            raise BackendError(f"backend onnx: num_thread is {threads}, expected 1 to {_MOST_THREADS}")
+        self._threads = threads or physical_cores()
+        self._states, self._weights, self._runs = States(self.options.cache_type), Weights({}), Runs()
+        self._programs: list[ONNXProgram] = []
+        self._closed = False
+
+    @classmethod
+    def probe(cls) -> Probe:
+        """The runtime's providers, the processor first; or why the runtime cannot be used."""
+        from ollamax_backend_onnx.runtime import providers
+
+        try:
+            found = providers()
+        except BackendError as error:
+            return Probe(reason=str(error))
+        processor = platform.processor() or platform.machine() or "CPU"
+        kinds = {name: f"{processor} ({kind})" if name == "cpu" else kind for name, kind in found.items()}
+        ranks = {name: _RANK if name == "cpu" else 0.0 for name in found}  # the others were not measured
+        memory = {"cpu": _memory()}
+        devices = [Device(name, kind, memory.get(name), ranks[name]) for name, kind in kinds.items()]
+        return Probe(tuple(sorted(devices, key=lambda device: -device.rank)))
+
+    def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
+        """Take the weights as they are stored; they are packed when a program is built."""
+        from ollamax_backend_onnx.weights import Weights
+
+        self._check_open()
+        self._weights = Weights(weights, progress)
+
+    def build(self, graph: Graph) -> Program:
+        """One model and one session, for all sizes."""
+        from ollamax_backend_onnx.emission import emit
+        from ollamax_backend_onnx.program import ONNXProgram
+
+        self._check_open()
+        for name, node in graph.states.items():
+            self._states.open(name, concrete(node.shape, {}))
+        builder = emit(graph, self._weights, self._states, self.accuracy_level)
+        program = ONNXProgram(graph, builder, self._runs, "CPUExecutionProvider", self._threads)
+        self._programs.append(program)
+        return program
+
+    def cancel(self) -> None:
+        """End the computation that runs in another thread, within an operation: it raises BackendError there."""
+        self._runs.cancel()
+
+    def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
+        """Copy cells from one slot to another, in every state whose name begins with ``prefix``."""
+        self._states.copy_rows(source, target, rows, prefix)
+
+    def read_state(self, name: str, slot: int) -> Array:
+        """A copy of one slot."""
+        return self._states.find(name).slot(slot)
+
+    def write_state(self, name: str, slot: int, value: Array) -> None:
+        """Replace one slot."""
+        state = self._states.find(name)
+        expected = state.shape[1:]
+        if value.shape != expected:
+            raise BackendError(f"backend onnx: state {name!r} takes {expected} per slot, not {value.shape}")
+        state.replace(slot, value)
+
+    def close(self) -> None:
+        """Release sessions, weights and states; a second call does nothing."""
+        from ollamax_backend_onnx.states import States
+        from ollamax_backend_onnx.weights import Weights
+
+        self._closed = True
+        for program in self._programs:
+            program.close()
+        self._programs.clear()
+        self._runs.close()
+        self._states, self._weights = States(self.options.cache_type), Weights({})
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackendError("backend onnx: the backend was closed")
+
+
+_MOST_THREADS = 512
+_RANK = 2.0
+"""Above the cpu backend, below ggml, which decodes faster."""
+
+
+def _memory() -> int | None:
+    """Bytes of main memory, where the platform tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None

@@ -1,0 +1,164 @@
+"""Weights in blocks as the runtime's MatMulNBits takes them: the numbers and scales of the file, in another order.
+
+A block's values are ``scale * n + minimum`` with whole numbers ``n``. MatMulNBits computes
+``scale * (u - 2^(bits - 1))`` with unsigned ``u``; what is left is an offset for each block, which is multiplied with
+the sum of the block's inputs.
+The layouts of the blocks are those of ggml's ggml-common.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ollamax.ml.dtype import dequantize
+from ollamax.types import DType
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ollamax.backend import Weight
+
+    Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """``blocks (out, in / block, bytes)``, ``scales`` and, where there are any, ``offsets`` ``(out, in / block)``."""
+
+    bits: int
+    block: int
+    blocks: Array
+    scales: Array
+    offsets: Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Whole numbers from ``low`` on take ``bits``; ``scales`` reads each block's scale and minimum (or None)."""
+
+    bits: int
+    block: int
+    low: int
+    scales: Callable[[Array], tuple[Array, Array | None]]
+
+
+_CHUNK = 1 << 20
+"""Elements converted at a time."""
+
+
+def pack(weight: Weight) -> Packed | None:
+    """The weight in blocks, or None for one that has no such form: a type without, or scales that are no numbers."""
+    layout = LAYOUTS.get(weight.dtype)
+    if layout is None:
+        return None
+    out, width = weight.shape
+    count = width // layout.block
+    numbers = np.empty((out, count, layout.block * layout.bits // 8), np.uint8)
+    scales = np.empty((out, count), np.float32)
+    offsets = np.empty((out, count), np.float32)
+    stored = weight.data.reshape(out, -1, weight.dtype.block_bytes)
+    step = max(1, _CHUNK // width)
+    for start in range(0, out, step):
+        part = slice(start, start + step)
+        with np.errstate(all="ignore"):  # a damaged file's scales may be no numbers
+            minimum = _pack_rows(weight.dtype, layout, stored[part], numbers[part], scales[part])
+            if minimum is None:
+                return None
+            offsets[part] = minimum + scales[part] * np.float32(layout.low + (1 << (layout.bits - 1)))
+    plain = layout.low == -(1 << (layout.bits - 1)) and not offsets.any()
+    return Packed(layout.bits, layout.block, numbers, scales, None if plain else offsets)
+
+
+def _pack_rows(dtype: DType, layout: Layout, stored: Array, numbers: Array, scales: Array) -> Array | None:
+    """Fill in rows of ``numbers`` and ``scales``; returns the minima, or None where values would be lost."""
+    rows = len(stored)
+    found, minima = layout.scales(stored)
+    scales[:] = found.reshape(scales.shape)
+    minimum = np.zeros_like(scales) if minima is None else minima.reshape(scales.shape)
+    if not (np.isfinite(scales).all() and np.isfinite(minimum).all()):
+        return None
+    if dtype is DType.Q4_0:
+        halves = stored[..., 2:]
+        for place, nibbles in ((slice(0, 8), halves & 15), (slice(8, 16), halves >> 4)):
+            numbers[..., place] = nibbles[..., 0::2] | nibbles[..., 1::2] << 4
+        return minimum
+    if dtype is DType.Q8_0:
+        numbers[:] = stored[..., 2:] ^ 128
+        return minimum
+    values = dequantize(np.ascontiguousarray(stored).reshape(-1), dtype, (rows, stored.shape[1] * dtype.block_size))
+    values = values.reshape(rows, -1, layout.block)
+    factors = np.divide(1.0, scales, out=np.zeros_like(scales), where=scales != 0)
+    whole = np.rint((values - minimum[..., None]) * factors[..., None])
+    if not _same(whole * scales[..., None] + minimum[..., None], values):
+        return None
+    unsigned = whole.astype(np.int16) - layout.low
+    if unsigned.min() < 0 or unsigned.max() >= 1 << layout.bits:
+        return None
+    small = unsigned.astype(np.uint8)
+    numbers[:] = small if layout.bits == 8 else small[..., 0::2] | small[..., 1::2] << 4
+    return minimum
+
+
+def _same(found: Array, values: Array) -> bool:
+    """Whether nothing was lost but the last bits of float32, of which ``scale * n + minimum`` rounds some."""
+    most = np.abs(values).max(axis=-1, keepdims=True)
+    return bool((np.abs(found - values) <= most * np.float32(2**-21)).all())
+
+
+def _halves(stored: Array, place: int) -> Array:
+    """The float16 at ``place`` of each block, as float32."""
+    return stored[..., place : place + 2].copy().view(np.float16).astype(np.float32)
+
+
+def _scale(stored: Array) -> tuple[Array, None]:
+    return _halves(stored, 0), None
+
+
+def _scale_and_minimum(stored: Array) -> tuple[Array, Array]:
+    return _halves(stored, 0), _halves(stored, 2)
+
+
+def _six_bits(stored: Array) -> tuple[Array, Array]:
+    """Q4_K and Q5_K: 8 scales and 8 minima of 6 bits in the bytes 4 to 16."""
+    low, middle, high = stored[..., 4:8], stored[..., 8:12], stored[..., 12:16]
+    scales = np.concatenate([low & 63, (high & 15) | (low >> 6) << 4], axis=-1)
+    minima = np.concatenate([middle & 63, (high >> 4) | (middle >> 6) << 4], axis=-1)
+    return _halves(stored, 0) * scales, -_halves(stored, 2) * minima
+
+
+def _q2_k(stored: Array) -> tuple[Array, Array]:
+    """16 scales and minima of 4 bits in front."""
+    pairs = stored[..., :16]
+    return _halves(stored, 80) * (pairs & 15), -_halves(stored, 82) * (pairs >> 4)
+
+
+def _q3_k(stored: Array) -> tuple[Array, None]:
+    """16 scales of 6 bits in the bytes 96 to 108: the low 4 bits in 8 bytes, the high 2 in 4."""
+    low, high = stored[..., 96:104], stored[..., 104:108]
+    lows = np.concatenate([low & 15, low >> 4], axis=-1)
+    highs = np.concatenate([high >> shift & 3 for shift in (0, 2, 4, 6)], axis=-1)
+    return _halves(stored, 108) * ((lows | highs << 4).astype(np.int16) - 32), None
+
+
+def _q6_k(stored: Array) -> tuple[Array, None]:
+    """16 signed scales of 8 bits before the last two bytes."""
+    return _halves(stored, 208) * stored[..., 192:208].view(np.int8), None
+
+
+LAYOUTS: dict[DType, Layout] = {
+    DType.Q4_0: Layout(4, 32, -8, _scale),
+    DType.Q4_1: Layout(4, 32, 0, _scale_and_minimum),
+    DType.Q5_0: Layout(8, 32, -128, _scale),
+    DType.Q5_1: Layout(8, 32, -128, _scale_and_minimum),
+    DType.Q8_0: Layout(8, 32, -128, _scale),
+    DType.IQ4_NL: Layout(8, 32, -128, _scale),
+    DType.Q2_K: Layout(4, 16, -8, _q2_k),
+    DType.Q3_K: Layout(4, 16, -8, _q3_k),
+    DType.Q4_K: Layout(4, 32, 0, _six_bits),
+    DType.Q5_K: Layout(8, 32, -128, _six_bits),
+    DType.Q6_K: Layout(8, 16, -128, _q6_k),
+}

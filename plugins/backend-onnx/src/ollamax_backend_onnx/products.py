@@ -1,0 +1,115 @@
+"""Matrix products, look-ups, norms and convolution."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ollamax.ml import Kind, Op, Tensor
+from ollamax.ml.tensor import extra_sources
+from ollamax_backend_onnx.builder import CONTRIB, ONNX_KIND, Builder
+from ollamax_backend_onnx.elementwise import Emit
+
+
+def linear(b: Builder, node: Tensor) -> str:
+    """A weight in blocks stays so; any other one is multiplied as float32, as it lies."""
+    x, weight = node.srcs[:2]
+    bias = extra_sources(node).get("bias")
+    rows = b.value(x) if len(x.shape) > 1 else b.emit("Unsqueeze", b.value(x), b.integers(0))
+    packed = b.weights.packed(weight.attrs["name"]) if weight.op is Op.WEIGHT else None
+    if packed is None:
+        product = b.emit("FusedMatMul", rows, b.value(weight), domain=CONTRIB, transB=1)
+    else:
+        name = f"weight.{weight.attrs['name']}"
+        out, inner = weight.shape
+        matrix, scales = b.parameter(f"{name}.blocks", packed.blocks), b.parameter(f"{name}.scales", packed.scales)
+        sizes = {"K": inner, "N": out, "bits": packed.bits, "block_size": packed.block}
+        product = b.emit("MatMulNBits", rows, matrix, scales, domain=CONTRIB, accuracy_level=b.level, **sizes)
+        if packed.offsets is not None:
+            sums = b.once((x, packed.block), lambda: _block_sums(b, rows, packed.block))
+            offsets = b.parameter(f"{name}.offsets", packed.offsets)
+            product = b.emit("Add", product, b.emit("FusedMatMul", sums, offsets, domain=CONTRIB, transB=1))
+    if bias is not None:
+        product = b.emit("Add", product, b.value(bias))
+    return product if len(x.shape) > 1 else b.emit("Squeeze", product, b.integers(0))
+
+
+def _block_sums(b: Builder, rows: str, block: int) -> str:
+    """``(..., in)`` to ``(..., in / block)``: what an offset that a block's elements share is multiplied with."""
+    size, last = b.emit("Shape", rows, end=-1), b.integers(-1, block)
+    blocks = b.emit("Reshape", rows, b.emit("Concat", size, last, axis=0))
+    return b.emit("ReduceSum", blocks, b.integers(-1), keepdims=0)
+
+
+def embedding(b: Builder, node: Tensor) -> str:
+    """Rows of a stored table come from the host, which reads no more of it than these."""
+    table, ids = node.srcs
+    if not (b.host and table.op is Op.WEIGHT and ids.op is Op.INPUT):
+        return b.emit("Gather", b.value(table), b.value(ids))
+    name = f"rows.{len(b.tables)}"
+    b.tables.append((name, table.attrs["name"], ids.attrs["name"]))
+    return b.input(name, ONNX_KIND[Kind.FLOAT], node.shape)
+
+
+def gather(b: Builder, node: Tensor) -> str:
+    """Rows of each sequence."""
+    values, rows = node.srcs
+    places = b.emit("Unsqueeze", b.value(rows), b.integers(-1))
+    return b.emit("GatherND", b.value(values), places, batch_dims=1)
+
+
+def rms_norm(b: Builder, node: Tensor) -> str:
+    """The mean in float32."""
+    return b.emit("RMSNormalization", b.value(node.srcs[0]), _scale(b, node), epsilon=node.attrs["eps"], axis=-1)
+
+
+def layer_norm(b: Builder, node: Tensor) -> str:
+    """Norm, weight, bias."""
+    bias = extra_sources(node).get("bias")
+    further = [] if bias is None else [b.value(bias)]
+    x, eps = b.value(node.srcs[0]), node.attrs["eps"]
+    return b.emit("LayerNormalization", x, _scale(b, node), *further, epsilon=eps, axis=-1)
+
+
+def _scale(b: Builder, node: Tensor) -> str:
+    weight = extra_sources(node).get("weight")
+    return b.constant(np.ones(node.shape[-1:]), np.float32) if weight is None else b.value(weight)
+
+
+def add(b: Builder, node: Tensor) -> str:
+    """A sum that is normalised next, as the residual stream is, comes with its norm."""
+    norm = next((user for user in b.graph.users[node] if _follows(node, user)), None)
+    left, right = (b.as_kind(src, node.kind) for src in node.srcs)
+    if norm is None:
+        return b.emit("Add", left, right)
+    normed, _, _, total = b.emit_several(
+        "SkipSimplifiedLayerNormalization", 4, left, right, _scale(b, norm), domain=CONTRIB, epsilon=norm.attrs["eps"]
+    )
+    b.put(norm, normed)
+    return total
+
+
+def _follows(total: Tensor, user: Tensor) -> bool:
+    whole = all(src.shape == total.shape for src in total.srcs) and len(total.shape) == 3
+    weighted = user.op is Op.RMS_NORM and "weight" in extra_sources(user)
+    return whole and weighted and extra_sources(user)["weight"].op is Op.WEIGHT
+
+
+def conv2d(b: Builder, node: Tensor) -> str:
+    """Cross-correlation."""
+    padding = node.attrs["padding"]
+    stride = [node.attrs["stride"]] * 2
+    return b.emit("Conv", *map(b.value, node.srcs), strides=stride, pads=[padding] * 4)
+
+
+EMITTERS: dict[Op, Emit] = {
+    Op.ADD: add,
+    Op.LINEAR: linear,
+    Op.MATMUL: lambda b, node: b.emit("MatMul", *map(b.value, node.srcs)),
+    Op.EMBEDDING: embedding,
+    Op.TAKE: lambda b, node: b.emit("Gather", *map(b.value, node.srcs)),
+    Op.GATHER: gather,
+    Op.DEQUANTIZE: lambda b, node: b.value(node.srcs[0]),
+    Op.RMS_NORM: rms_norm,
+    Op.LAYER_NORM: layer_norm,
+    Op.CONV2D: conv2d,
+}

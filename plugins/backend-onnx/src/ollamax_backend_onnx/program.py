@@ -1,0 +1,91 @@
+"""A compiled program: a session whose states are bound where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ollamax.backend import Program
+from ollamax.errors import BackendError, one_line
+from ollamax.ml import Graph
+from ollamax.ml.reference import NUMPY_KIND
+from ollamax.ml.shape import Dim, concrete
+from ollamax_backend_onnx.builder import Builder, StatePort
+from ollamax_backend_onnx.cancellation import Runs
+from ollamax_backend_onnx.runtime import open_session
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+
+class ONNXProgram(Program):
+    """Runs a graph at any size."""
+
+    def __init__(self, graph: Graph, builder: Builder, runs: Runs, provider: str, threads: int) -> None:
+        super().__init__(graph)
+        self._runs, self._weights = runs, builder.weights
+        self._tables, self._sizes = builder.tables, builder.sizes
+        self._ports = [port for port in builder.ports.values() if port.reads or port.written]
+        self._kinds = {name: NUMPY_KIND[node.kind] for name, node in graph.inputs.items()}
+        self._session, self._held = open_session(builder.model(), builder.large, provider, threads)
+
+    def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
+        """Bind, run, and hand out the outputs."""
+        if self._session is None:
+            raise BackendError("backend onnx: the backend was closed")
+        binding = self._session.io_binding()
+        given = {name: np.ascontiguousarray(inputs[name], kind) for name, kind in self._kinds.items()}
+        given |= {name: self._weights.rows(table, given[ids]) for name, table, ids in self._tables}
+        given |= {f"size.{dim}": np.array([dims[dim]], np.int64) for dim in self._sizes}
+        for name, value in given.items():
+            _bind(binding.bind_input, name, value)
+        apart = [copy for port in self._ports for copy in _bind_state(binding, port, dims)]
+        outputs = {name: np.empty(concrete(node.shape, dims), np.float32) for name, node in self.graph.outputs.items()}
+        for name, value in outputs.items():
+            _bind(binding.bind_output, name, value)
+        try:
+            self._runs.run(self._session, binding)
+        except BackendError:
+            raise
+        except Exception as error:
+            raise BackendError(f"backend onnx: {self.graph.name} failed: {one_line(str(error), 300)}") from error
+        for kept, value in apart:
+            kept[:] = value
+        return outputs
+
+    def close(self) -> None:
+        """Release the session, and then what it used."""
+        self._session = None
+        self._held = []
+
+
+def _bind(bind: Any, name: str, value: Array) -> None:
+    bind(name, "cpu", 0, value.dtype.type, value.shape, value.ctypes.data)
+
+
+def _bind_state(binding: Any, port: StatePort, dims: Mapping[str, int]) -> list[tuple[Array, Array]]:
+    """Bind a state, for input and output at one address; what has to be put back where that would not do."""
+    cells = [_size(dim, dims) for dim in (*port.reads, *([] if port.extent is None else [port.extent]))]
+    if max(cells, default=0) > port.state.cells:
+        raise BackendError(
+            f"backend onnx: {max(cells)} cells are used of state {port.state.name!r} with {port.state.cells}"
+        )
+    extent = None if port.extent is None else _size(port.extent, dims)
+    apart = []
+    names = [name for name, _, _ in port.state.parts(port.extent)]
+    for name, kept in zip(names, port.state.arrays(extent), strict=True):
+        _bind(binding.bind_input, name, kept)
+        if port.written:
+            target = np.empty_like(kept) if port.apart else kept
+            _bind(binding.bind_output, f"{name}.next", target)
+            if port.apart:
+                apart.append((kept, target))
+    return apart
+
+
+def _size(dim: Dim, dims: Mapping[str, int]) -> int:
+    return dim if isinstance(dim, int) else dims[dim]

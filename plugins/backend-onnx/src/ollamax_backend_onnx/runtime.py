@@ -1,0 +1,79 @@
+"""ONNX Runtime itself: which providers it has here, and sessions."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ollamax.errors import BackendError, one_line
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from onnx import ModelProto
+
+    Array = npt.NDArray[Any]
+
+_SUFFIX = "ExecutionProvider"
+_REMOTE = "AzureExecutionProvider"  # asks a service in the network; it runs no operations
+
+
+def runtime() -> Any:
+    """The module ``onnxruntime``; raises BackendError where it or ``onnx`` cannot be loaded."""
+    try:
+        import onnxruntime
+
+        if find_spec("onnx") is None:  # importing it, to make models, takes twice as long
+            raise ImportError("No module named 'onnx'")
+    except Exception as error:
+        raise BackendError(
+            f"ONNX Runtime cannot be loaded ({one_line(str(error), 200)}); "
+            "try: pip install --force-reinstall onnxruntime onnx"
+        ) from error
+    return onnxruntime
+
+
+def providers() -> dict[str, str]:
+    """What the installed runtime can compute on: short names, such as cpu or cuda, and the providers' own."""
+    available = [name for name in runtime().get_available_providers() if name != _REMOTE]
+    return {name.removesuffix(_SUFFIX).lower(): name for name in available}
+
+
+def physical_cores() -> int:
+    """Cores that this process may use, hyper-threads counted once; at least 1."""
+    import psutil
+
+    allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+
+
+def open_session(model: ModelProto, large: Mapping[str, Array], provider: str, threads: int) -> tuple[Any, list[Any]]:
+    """A session that uses the arrays of ``large`` where they lie, and what must live as long as it does.
+
+    Raises BackendError where the runtime refuses the model.
+    """
+    from ollamax_backend_onnx.builder import WEIGHTS_FILE
+
+    onnxruntime = runtime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.enable_mem_pattern = False  # a plan for every size that was ever run would pile up
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    held = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in large.values()]
+    for name, value in zip(large, held, strict=True):
+        options.add_initializer(name, value)
+    with tempfile.TemporaryDirectory() as folder:
+        # The runtime looks for the file of external data, and then takes none of it from there.
+        (Path(folder) / WEIGHTS_FILE).touch()
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+        chosen = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
+        try:
+            session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=chosen)
+        except Exception as error:
+            raise BackendError(f"backend onnx cannot run {model.graph.name}: {one_line(str(error), 300)}") from error
+    return session, held
