@@ -10,7 +10,7 @@ import pytest
 
 from ollamax.engine.chunk import Chunk
 from ollamax.engine.model import Model
-from ollamax.errors import ContextFullError, OptionError, UsageError
+from ollamax.errors import BackendError, ContextFullError, OptionError, UsageError
 
 Load = Callable[..., Model]
 
@@ -235,6 +235,14 @@ def test_first_answer_reports_the_time_to_load(load: Load) -> None:
 def test_num_thread_reaches_the_backend(load: Load) -> None:
     assert load(num_thread=2).backend.options.threads == 2
     assert load().backend.options.threads is None
+
+
+def test_a_device_reaches_the_backend(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(device="cpu").backend.options.device == "cpu"
+    assert load().backend.options.device is None
+    monkeypatch.setenv("OLLAMAX_DEVICE", "tpu")
+    with pytest.raises(BackendError, match="has no device 'tpu'; it has: cpu"):
+        load()
 
 
 def test_closing_twice_is_fine(load: Load) -> None:

@@ -47,6 +47,11 @@ def cache_type() -> str:
     return os.environ.get("OLLAMAX_KV_CACHE_TYPE") or "f32"
 
 
+def device() -> str | None:
+    """``OLLAMAX_DEVICE``: the device of the backend that computes; None leaves the choice to the backend."""
+    return os.environ.get("OLLAMAX_DEVICE") or None
+
+
 def strict_plugins() -> bool:
     """``OLLAMAX_STRICT_PLUGINS``: a broken plugin is fatal."""
     return flag("OLLAMAX_STRICT_PLUGINS")

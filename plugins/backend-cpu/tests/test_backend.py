@@ -145,3 +145,9 @@ def test_probe_finds_the_processor() -> None:
     (device,) = CPU.probe().devices
     assert device.kind
     assert device.memory is None or device.memory > 2**20
+
+
+def test_its_device_may_be_named_and_no_other() -> None:
+    assert CPU(BackendOptions(device="cpu")).options.device == "cpu"
+    with pytest.raises(BackendError, match="backend cpu has no device 'gpu'; it has: cpu"):
+        CPU(BackendOptions(device="gpu"))

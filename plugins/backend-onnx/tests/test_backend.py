@@ -282,3 +282,16 @@ def test_a_runtime_that_does_not_load_is_a_reason(monkeypatch: pytest.MonkeyPatc
         choose({"onnx": ONNX}, "onnx")
     with pytest.raises(BackendError, match="cannot be loaded"):
         ONNX()
+
+
+def test_a_device_is_honoured_or_rejected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    ONNX(BackendOptions(device="cpu")).close()
+    with pytest.raises(BackendError, match="backend onnx has no device 'tpu'; it has: cpu"):
+        ONNX(BackendOptions(device="tpu"))
+    monkeypatch.setattr(
+        "onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    backend = ONNX(BackendOptions(device="cuda"))
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"), pytest.raises(BackendError, match="does not start"):
+        backend.compile(Graph({"out": apply(Op.EXP, graph_input("x", ("T",), Kind.FLOAT))}))
+    backend.close()

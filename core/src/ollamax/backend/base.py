@@ -62,12 +62,13 @@ class BackendOptions:
 
     ``threads`` None leaves the choice to the backend. ``cache_type`` is how states are stored. ``gpu_layers`` is how
     many of a model's blocks, the last ones, a graphics processor computes, and one more is what follows them; None
-    leaves that to the backend.
+    leaves that to the backend. ``device`` is one that the backend's probe named; None is the fastest of them.
     """
 
     threads: int | None = None
     cache_type: DType = DType.F32
     gpu_layers: int | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,11 @@ class Backend(ABC):
                 f"backend {self.name} does not split a model between processors; leave num_gpu out, or take another "
                 "backend, such as ggml"
             )
+        if self.options.device is not None:
+            names = [device.name for device in safe_probe(type(self)).devices]
+            if self.options.device not in names:
+                known = ", ".join(names) or "none"
+                raise BackendError(f"backend {self.name} has no device {self.options.device!r:.40}; it has: {known}")
 
     @property
     def compute_seconds(self) -> float | None:

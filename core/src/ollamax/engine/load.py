@@ -46,21 +46,22 @@ def load(
     template: str | None = None,
     parallel: int = 1,
     cache_type: str | None = None,
+    device: str | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], object] | None = None,
     **options: Any,
 ) -> Model:
     """Load a model: a name in the store or of a bundled model, a .gguf file, or a Hugging Face directory.
 
-    ``backend`` is a backend's name, or "auto" for the fastest here. ``template`` (Go syntax) replaces the model's
-    own. ``parallel`` is the number of sequences that the cache holds, ``cache_type`` how it stores them (f32, f16,
-    q8_0; by default what ``OLLAMAX_KV_CACHE_TYPE`` says, or f32). ``options`` are those of Modelfiles, such as
-    ``num_ctx`` (or its alias ``context_length``); they become the defaults of every generation. ``progress`` is
-    called with the bytes done and the bytes in all. ``warn`` is called with a sentence on each tensor of a Hugging Face
-    directory that holds NaN; without it that is a RuntimeWarning. Raises an OllamaxError that says what is wrong.
+    ``backend`` is a backend's name, or "auto" for the fastest here, ``device`` one of its own (by default what
+    ``OLLAMAX_DEVICE`` says, or the fastest). ``template`` (Go syntax) replaces the model's own. ``parallel`` is the
+    number of sequences that the cache holds, ``cache_type`` how it stores them (f32, f16, q8_0; by default what
+    ``OLLAMAX_KV_CACHE_TYPE`` says, or f32). ``options`` are those of Modelfiles, such as ``num_ctx`` (or its alias
+    ``context_length``); they become the defaults of every generation. ``progress`` is called with the bytes done and
+    the bytes in all. ``warn`` is called with a sentence on each tensor of a Hugging Face directory that holds NaN;
+    without it that is a RuntimeWarning. Raises an OllamaxError that says what is wrong.
     """
-    began, registry = time.perf_counter(), get_registry()
-    found = resolve(str(name))
+    began, registry, found = time.perf_counter(), get_registry(), resolve(str(name))
     chosen = Options().merge(parameters(found.modelfile.parameters)).merge(options)
     _check_parallel(parallel)
     modelfile = found.modelfile if template is None else replace(found.modelfile, template=template)
@@ -69,12 +70,7 @@ def load(
         source = cleanup.enter_context(closing(open_source(found.path, registry)))
         tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
         prompts = choose_template(modelfile.template, source.metadata)
-        backend_options = BackendOptions(
-            threads=chosen.num_thread or None,
-            cache_type=_cache_type(cache_type),
-            gpu_layers=None if chosen.num_gpu < 0 else chosen.num_gpu,
-        )
-        engine = cleanup.enter_context(closing(engine_class(backend_options)))
+        engine = cleanup.enter_context(closing(engine_class(_backend_options(chosen, cache_type, device))))
         told: list[str] = []
         weights = NaNWatch(source, warn or told.append) if found.path.is_dir() else source
         built = _runner(found.path, weights, tokenizer, registry, engine, chosen, parallel, progress)
@@ -98,6 +94,15 @@ def load_tokenizer(path: str | PathLike[str]) -> Tokenizer:
 def _check_parallel(parallel: object) -> None:
     if isinstance(parallel, bool) or not isinstance(parallel, Integral) or int(parallel) < 1:
         raise OptionError(f"parallel is {one_line(repr(parallel), 40)}, expected a whole number, at least 1")
+
+
+def _backend_options(options: Options, cache_type: str | None, device: str | None) -> BackendOptions:
+    return BackendOptions(
+        threads=options.num_thread or None,
+        cache_type=_cache_type(cache_type),
+        gpu_layers=None if options.num_gpu < 0 else options.num_gpu,
+        device=device or config.device(),
+    )
 
 
 def _cache_type(name: str | None) -> DType:

@@ -34,10 +34,10 @@ class ONNX(Backend):
     accuracy_level: ClassVar[int] = 4
 
     def __init__(self, options: BackendOptions | None = None) -> None:
-        from ollamax_backend_onnx.runtime import physical_cores, runtime
+        from ollamax_backend_onnx.runtime import physical_cores, providers
 
+        available = providers()
         super().__init__(options)
-        runtime()
         from ollamax_backend_onnx.cancellation import Runs
         from ollamax_backend_onnx.states import States
         from ollamax_backend_onnx.weights import Weights
@@ -45,7 +45,7 @@ class ONNX(Backend):
         threads = self.options.threads
         if threads is not None and not 1 <= threads <= _MOST_THREADS:
             raise BackendError(f"backend onnx: num_thread is {threads}, expected 1 to {_MOST_THREADS}")
-        self._threads = threads or physical_cores()
+        self._threads, self._provider = threads or physical_cores(), available[self.options.device or "cpu"]
         self._states, self._weights, self._runs = States(self.options.cache_type), Weights({}), Runs()
         self._programs: list[ONNXProgram] = []
         self._closed = False
@@ -82,7 +82,7 @@ class ONNX(Backend):
         for name, node in graph.states.items():
             self._states.open(name, concrete(node.shape, {}))
         builder = emit(graph, self._weights, self._states, self.accuracy_level)
-        program = ONNXProgram(graph, builder, self._runs, "CPUExecutionProvider", self._threads)
+        program = ONNXProgram(graph, builder, self._runs, self._provider, self._threads)
         self._programs.append(program)
         return program
 

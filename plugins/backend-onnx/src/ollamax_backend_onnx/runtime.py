@@ -76,4 +76,6 @@ def open_session(model: ModelProto, large: Mapping[str, Array], provider: str, t
             session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=chosen)
         except Exception as error:
             raise BackendError(f"backend onnx cannot run {model.graph.name}: {one_line(str(error), 300)}") from error
+    if session.get_providers()[0] != provider:  # the runtime goes on without one that does not start
+        raise BackendError(f"backend onnx: {provider} does not start here; see what it needs, or take device cpu")
     return session, held
