@@ -32,6 +32,8 @@ from ollamax.ml.ops import Op
 from ollamax.types import DType, TensorInfo
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import numpy.typing as npt
 
@@ -187,6 +189,13 @@ class Backend(ABC):
     @abstractmethod
     def write_state(self, name: str, slot: int, value: Array) -> None:
         """Replace one slot of a state."""
+
+    def export(self, graphs: Mapping[str, Graph], directory: Path) -> None:  # noqa: ARG002
+        """Write ``graphs``, by the names of their files, and the loaded weights they need into an empty ``directory``.
+
+        Optional: raises BackendError for a backend that has no files of its own.
+        """
+        raise BackendError(f"backend {self.name} has no file format to export to; take another one, such as onnx")
 
     @abstractmethod
     def close(self) -> None:

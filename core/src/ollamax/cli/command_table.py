@@ -15,6 +15,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "run": Entry("ollamax.cli.run:run", "Run a model: answer a prompt, or open a session."),
     "create": Entry("ollamax.cli.create:create", "Create a model from a Modelfile."),
+    "export": Entry("ollamax.cli.export:export", "Write a model for another program."),
     "list": Entry("ollamax.cli.list:list_models", "List the models in the store (alias: ls)."),
     "show": Entry("ollamax.cli.show:show", "Show what is known about a model."),
     "inspect": Entry("ollamax.cli.inspect:inspect", "Show what a file or checkpoint holds, and who would run it."),

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ollamax.arch import Architecture
 from ollamax.arch.binding import bind
+from ollamax.arch.trace import Traced, trace
 from ollamax.backend import Backend, Weight
-from ollamax.backend.base import Progress
+from ollamax.engine.context import context_length
+from ollamax.engine.options import Options
 from ollamax.gguf import Metadata
+from ollamax.kvcache import CacheSize
 from ollamax.plugins import Registry
 from ollamax.types import TensorSource
+
+if TYPE_CHECKING:
+    from ollamax.backend.base import Progress as Done
+    from ollamax.tokenizer.base import Tokenizer
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes in all."""
 
 
 def bound_model(path: Path, source: TensorSource, registry: Registry) -> tuple[Metadata, Architecture]:
@@ -21,10 +33,32 @@ def bound_model(path: Path, source: TensorSource, registry: Registry) -> tuple[M
     return metadata, model
 
 
-def load_weights(engine: Backend, path: Path, source: TensorSource, progress: Progress | None = None) -> None:
+def load_weights(engine: Backend, path: Path, source: TensorSource, progress: Done | None = None) -> None:
     """Give ``engine`` all tensors of ``source``, which stays open while the backend is loaded."""
     weights = {
         name: Weight(name, info.dtype, info.shape, source.tensor_bytes(name), mapped=path.suffix == ".gguf")
         for name, info in source.tensors.items()
     }
     engine.load(weights, progress)
+
+
+def prepare(
+    path: Path,
+    source: TensorSource,
+    tokenizer: Tokenizer,
+    registry: Registry,
+    engine: Backend,
+    options: Options,
+    parallel: int,
+    progress: Progress | None,
+) -> tuple[Architecture, Traced]:
+    """Bind, trace, and load the weights: whatever can be wrong with a file is found before weights load."""
+    metadata, model = bound_model(path, source, registry)
+    cells = context_length(metadata, options)
+    size = CacheSize(parallel, cells, step=min(options.num_batch, cells))
+    traced = trace(model, tokenizer.n_vocab, size, str(path), options.num_images)
+    for graph in traced.graphs:
+        engine.check(graph)
+    total = sum(info.nbytes for info in source.tensors.values())
+    load_weights(engine, path, source, None if progress is None else lambda done: progress(done, total))
+    return model, traced

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ollamax import config
 from ollamax.arch import Architecture, VisionArchitecture
-from ollamax.arch.trace import trace
 from ollamax.backend import Backend, BackendOptions
 from ollamax.convert.nan_watch import NaNWatch
-from ollamax.engine.assemble import bound_model, load_weights
-from ollamax.engine.context import context_length
+from ollamax.engine.assemble import Progress, prepare
 from ollamax.engine.model import Model, Parts
 from ollamax.engine.options import Options, parameters
 from ollamax.engine.picture import PictureReader
@@ -27,7 +25,6 @@ from ollamax.engine.runner import Runner
 from ollamax.engine.source import open_source
 from ollamax.engine.weight_bytes import step_bytes
 from ollamax.errors import OptionError, one_line
-from ollamax.kvcache import CacheSize
 from ollamax.plugins import Registry, get_registry
 from ollamax.template import choose_template
 from ollamax.tokenizer.registry import build_tokenizer
@@ -35,8 +32,6 @@ from ollamax.types import DType, TensorSource
 
 if TYPE_CHECKING:
     from ollamax.tokenizer.base import Tokenizer
-
-Progress = Callable[[int, int], None]
 
 
 def load(
@@ -123,18 +118,11 @@ def _runner(
     parallel: int,
     progress: Progress | None,
 ) -> tuple[Runner, PictureReader | None, int]:
-    """Bind, trace, load the weights and compile: whatever can be wrong with a file is found before weights load.
+    """Everything that is made of a file, in the order in which mistakes are found cheaply.
 
     The number is that of the bytes of weights that a decode step reads.
     """
-    metadata, model = bound_model(path, source, registry)
-    cells = context_length(metadata, options)
-    size = CacheSize(parallel, cells, step=min(options.num_batch, cells))
-    traced = trace(model, tokenizer.n_vocab, size, str(path), options.num_images)
-    for graph in traced.graphs:
-        engine.check(graph)
-    total = sum(info.nbytes for info in source.tensors.values())
-    load_weights(engine, path, source, None if progress is None else lambda done: progress(done, total))
+    model, traced = prepare(path, source, tokenizer, registry, engine, options, parallel, progress)
     read = step_bytes(traced.step, source.tensors, engine)
     return Runner(engine, traced), _picture_reader(model, tokenizer, options), read
 

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
 from ollamax.errors import BackendError
 from ollamax.ml import LEAVES, Graph, Op
+from ollamax.ml.lower import lower
 from ollamax.ml.shape import concrete
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from ollamax.backend.base import Progress
@@ -89,6 +92,17 @@ class ONNX(Backend):
     def cancel(self) -> None:
         """End the computation that runs in another thread, within an operation: it raises BackendError there."""
         self._runs.cancel()
+
+    def export(self, graphs: Mapping[str, Graph], directory: Path) -> None:
+        """One ``.onnx`` file for each graph, and one of weights, which ONNX Runtime runs without this package."""
+        from ollamax_backend_onnx.export import write
+
+        self._check_open()
+        for graph in graphs.values():
+            for name, node in graph.states.items():
+                self._states.open(name, concrete(node.shape, {}))
+        lowered = {name: lower(graph, self.ops, "backend onnx") for name, graph in graphs.items()}
+        write(lowered, self._weights, self._states, self.accuracy_level, directory)
 
     def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
         """Copy cells from one slot to another, in every state whose name begins with ``prefix``."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from ollamax.ml import Kind, Op, Tensor
 from ollamax.ml.tensor import extra_sources
+from ollamax_backend_onnx.blocks import Packed
 from ollamax_backend_onnx.builder import CONTRIB, ONNX_KIND, Builder
 from ollamax_backend_onnx.elementwise import Emit
 
@@ -43,11 +44,33 @@ def _block_sums(b: Builder, rows: str, block: int) -> str:
 def embedding(b: Builder, node: Tensor) -> str:
     """Rows of a stored table come from the host, which reads no more of it than these."""
     table, ids = node.srcs
+    if not b.host and table.op is Op.WEIGHT and (packed := b.weights.packed(table.attrs["name"])) is not None:
+        return _block_rows(b, node, packed)
     if not (b.host and table.op is Op.WEIGHT and ids.op is Op.INPUT):
         return b.emit("Gather", b.value(table), b.value(ids))
     name = f"rows.{len(b.tables)}"
     b.tables.append((name, table.attrs["name"], ids.attrs["name"]))
     return b.input(name, ONNX_KIND[Kind.FLOAT], node.shape)
+
+
+def _block_rows(b: Builder, node: Tensor, packed: Packed) -> str:
+    """Rows of the blocks that a tied output is multiplied with, so that a file holds the table once."""
+    table, ids = node.srcs
+    name, numbers, places = f"weight.{table.attrs['name']}", packed.blocks, b.value(ids)
+    rows = b.emit("Gather", b.parameter(f"{name}.blocks", numbers), places)
+    if packed.bits == 4:
+        pair = [b.emit("BitwiseAnd", rows, b.constant(15, np.uint8))]
+        pair.append(b.emit("BitShift", rows, b.constant(4, np.uint8), direction="RIGHT"))
+        wide = b.emit("Concat", *(b.emit("Unsqueeze", half, b.integers(-1)) for half in pair), axis=-1)
+        rows = b.reshape(wide, *([0] * len(ids.shape)), numbers.shape[1], packed.block)
+    middle = b.constant(1 << (packed.bits - 1), np.float32)
+    values = b.emit("Sub", b.emit("Cast", rows, to=ONNX_KIND[Kind.FLOAT]), middle)
+    scales = b.emit("Gather", b.parameter(f"{name}.scales", packed.scales), places)
+    values = b.emit("Mul", values, b.emit("Unsqueeze", scales, b.integers(-1)))
+    if packed.offsets is not None:
+        offsets = b.emit("Gather", b.parameter(f"{name}.offsets", packed.offsets), places)
+        values = b.emit("Add", values, b.emit("Unsqueeze", offsets, b.integers(-1)))
+    return b.reshape(values, *([0] * len(ids.shape)), *table.shape[1:])
 
 
 def gather(b: Builder, node: Tensor) -> str:
