@@ -38,12 +38,16 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Whole numbers from ``low`` on take ``bits``; ``scales`` reads each block's scale and minimum (or None)."""
+    """Whole numbers from ``low`` on take ``bits``; ``scales`` reads each block's scale and minimum (or None).
+
+    ``numbers`` reads ``n - low`` of every element; where it is None they follow from the values.
+    """
 
     bits: int
     block: int
     low: int
     scales: Callable[[Array], tuple[Array, Array | None]]
+    numbers: Callable[[Array], Array] | None = None
 
 
 _CHUNK = 1 << 20
@@ -81,15 +85,18 @@ def _pack_rows(dtype: DType, layout: Layout, stored: Array, numbers: Array, scal
     minimum = np.zeros_like(scales) if minima is None else minima.reshape(scales.shape)
     if not (np.isfinite(scales).all() and np.isfinite(minimum).all()):
         return None
-    if dtype is DType.Q4_0:
-        halves = stored[..., 2:]
-        for place, nibbles in ((slice(0, 8), halves & 15), (slice(8, 16), halves >> 4)):
-            numbers[..., place] = nibbles[..., 0::2] | nibbles[..., 1::2] << 4
-        return minimum
-    if dtype is DType.Q8_0:
-        numbers[:] = stored[..., 2:] ^ 128
-        return minimum
-    values = dequantize(np.ascontiguousarray(stored).reshape(-1), dtype, (rows, stored.shape[1] * dtype.block_size))
+    unsigned = layout.numbers(stored) if layout.numbers else _from_values(dtype, layout, stored, scales, minimum)
+    if unsigned is None:
+        return None
+    small = unsigned.reshape(rows, -1, layout.block)
+    numbers[:] = small if layout.bits == 8 else small[..., 0::2] | small[..., 1::2] << 4
+    return minimum
+
+
+def _from_values(dtype: DType, layout: Layout, stored: Array, scales: Array, minimum: Array) -> Array | None:
+    """What the values are multiples of; None where they are not."""
+    rows, width = len(stored), stored.shape[1] * dtype.block_size
+    values = dequantize(np.ascontiguousarray(stored).reshape(-1), dtype, (rows, width))
     values = values.reshape(rows, -1, layout.block)
     factors = np.divide(1.0, scales, out=np.zeros_like(scales), where=scales != 0)
     whole = np.rint((values - minimum[..., None]) * factors[..., None])
@@ -98,9 +105,7 @@ def _pack_rows(dtype: DType, layout: Layout, stored: Array, numbers: Array, scal
     unsigned = whole.astype(np.int16) - layout.low
     if unsigned.min() < 0 or unsigned.max() >= 1 << layout.bits:
         return None
-    small = unsigned.astype(np.uint8)
-    numbers[:] = small if layout.bits == 8 else small[..., 0::2] | small[..., 1::2] << 4
-    return minimum
+    return unsigned.astype(np.uint8)
 
 
 def _same(found: Array, values: Array) -> bool:
@@ -149,16 +154,47 @@ def _q6_k(stored: Array) -> tuple[Array, None]:
     return _halves(stored, 208) * stored[..., 192:208].view(np.int8), None
 
 
+def _nibbles(stored: Array) -> Array:
+    """The last 16 bytes: elements 0 to 15 in the low halves, 16 to 31 in the high ones."""
+    halves = stored[..., -16:]
+    return np.concatenate([halves & 15, halves >> 4], axis=-1)
+
+
+def _bytes(stored: Array) -> Array:
+    return np.asarray(stored[..., 2:] ^ 128)
+
+
+def _nibbles_k(stored: Array) -> Array:
+    """Q4_K and Q5_K: the last 128 bytes; of 32 each the low halves are a block and the high ones the next."""
+    halves = stored[..., -128:].reshape(*stored.shape[:-1], 4, 1, 32)
+    return np.concatenate([halves & 15, halves >> 4], axis=-2).reshape(*stored.shape[:-1], 8, 32)
+
+
+def _five_bits_k(stored: Array) -> Array:
+    """The fifth bits: bit j of the bytes 16 to 48 belongs to block j."""
+    shifts = np.arange(8, dtype=np.uint8)[:, None]
+    return np.asarray(_nibbles_k(stored) | (stored[..., None, 16:48] >> shifts & 1) << 4 | 128)
+
+
+def _six_bits_k(stored: Array) -> Array:
+    """Halves of 128 elements: 64 bytes with four low bits, 32 with four times two high ones."""
+    low = stored[..., :128].reshape(*stored.shape[:-1], 2, 1, 64)
+    high = stored[..., 128:192].reshape(*stored.shape[:-1], 2, 1, 32)
+    lows = np.concatenate([low & 15, low >> 4], axis=-2).reshape(*stored.shape[:-1], 2, 4, 32)
+    shifts = np.array([0, 2, 4, 6], np.uint8)[:, None]
+    return np.asarray((lows | (high >> shifts & 3) << 4) + np.uint8(96))
+
+
 LAYOUTS: dict[DType, Layout] = {
-    DType.Q4_0: Layout(4, 32, -8, _scale),
-    DType.Q4_1: Layout(4, 32, 0, _scale_and_minimum),
+    DType.Q4_0: Layout(4, 32, -8, _scale, _nibbles),
+    DType.Q4_1: Layout(4, 32, 0, _scale_and_minimum, _nibbles),
     DType.Q5_0: Layout(8, 32, -128, _scale),
     DType.Q5_1: Layout(8, 32, -128, _scale_and_minimum),
-    DType.Q8_0: Layout(8, 32, -128, _scale),
+    DType.Q8_0: Layout(8, 32, -128, _scale, _bytes),
     DType.IQ4_NL: Layout(8, 32, -128, _scale),
     DType.Q2_K: Layout(4, 16, -8, _q2_k),
     DType.Q3_K: Layout(4, 16, -8, _q3_k),
-    DType.Q4_K: Layout(4, 32, 0, _six_bits),
-    DType.Q5_K: Layout(8, 32, -128, _six_bits),
-    DType.Q6_K: Layout(8, 16, -128, _q6_k),
+    DType.Q4_K: Layout(4, 32, 0, _six_bits, _nibbles_k),
+    DType.Q5_K: Layout(8, 32, -128, _six_bits, _five_bits_k),
+    DType.Q6_K: Layout(8, 16, -128, _q6_k, _six_bits_k),
 }
