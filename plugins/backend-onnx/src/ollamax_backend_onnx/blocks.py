@@ -9,6 +9,7 @@ The layouts of the blocks are those of ggml's ggml-common.h.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +51,11 @@ class Layout:
     numbers: Callable[[Array], Array] | None = None
 
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 """Elements converted at a time."""
 
 
-def pack(weight: Weight) -> Packed | None:
+def pack(weight: Weight, threads: int = 1) -> Packed | None:
     """The weight in blocks, or None for one that has no such form: a type without, or scales that are no numbers."""
     layout = LAYOUTS.get(weight.dtype)
     if layout is None:
@@ -62,17 +63,22 @@ def pack(weight: Weight) -> Packed | None:
     out, width = weight.shape
     count = width // layout.block
     numbers = np.empty((out, count, layout.block * layout.bits // 8), np.uint8)
-    scales = np.empty((out, count), np.float32)
-    offsets = np.empty((out, count), np.float32)
+    scales, offsets = np.empty((out, count), np.float32), np.empty((out, count), np.float32)
     stored = weight.data.reshape(out, -1, weight.dtype.block_bytes)
     step = max(1, _CHUNK // width)
-    for start in range(0, out, step):
+
+    def convert(start: int) -> bool:
         part = slice(start, start + step)
         with np.errstate(all="ignore"):  # a damaged file's scales may be no numbers
             minimum = _pack_rows(weight.dtype, layout, stored[part], numbers[part], scales[part])
             if minimum is None:
-                return None
+                return False
             offsets[part] = minimum + scales[part] * np.float32(layout.low + (1 << (layout.bits - 1)))
+        return True
+
+    with ThreadPoolExecutor(threads) as workers:
+        if not all(workers.map(convert, range(0, out, step))):
+            return None
     plain = layout.low == -(1 << (layout.bits - 1)) and not offsets.any()
     return Packed(layout.bits, layout.block, numbers, scales, None if plain else offsets)
 
@@ -89,7 +95,10 @@ def _pack_rows(dtype: DType, layout: Layout, stored: Array, numbers: Array, scal
     if unsigned is None:
         return None
     small = unsigned.reshape(rows, -1, layout.block)
-    numbers[:] = small if layout.bits == 8 else small[..., 0::2] | small[..., 1::2] << 4
+    if layout.bits == 4:
+        pairs = small.view("<u2")  # whole rows at once are ten times as fast as every second number
+        small = (pairs | pairs >> 4).astype(np.uint8)
+    numbers[:] = small
     return minimum
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Weights:
     """Each form is made once, when a program first needs it, and shared by all programs."""
 
-    def __init__(self, stored: Mapping[str, Weight], progress: Progress | None = None) -> None:
-        self._stored, self._progress = stored, progress
+    def __init__(self, stored: Mapping[str, Weight], threads: int = 1, progress: Progress | None = None) -> None:
+        self._stored, self._threads, self._progress = stored, threads, progress
         self._whole: dict[str, Array] = {}
         self._packed: dict[str, Packed | None] = {}
         self._counted: dict[str, int] = {}
@@ -36,7 +36,7 @@ class Weights:
         """A matrix in blocks; None for one that is multiplied as float32."""
         if name not in self._packed:
             stored = self.find(name)
-            self._packed[name] = pack(stored)
+            self._packed[name] = pack(stored, self._threads)
             if self._packed[name] is not None:
                 self._count(stored)
         return self._packed[name]
