@@ -52,6 +52,11 @@ def device() -> str | None:
     return os.environ.get("OLLAMAX_DEVICE") or None
 
 
+def keep_compiled() -> bool:
+    """``OLLAMAX_KEEP_COMPILED``: backends keep what they made of a stored model's weights, for the next time."""
+    return flag("OLLAMAX_KEEP_COMPILED")
+
+
 def strict_plugins() -> bool:
     """``OLLAMAX_STRICT_PLUGINS``: a broken plugin is fatal."""
     return flag("OLLAMAX_STRICT_PLUGINS")

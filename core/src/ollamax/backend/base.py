@@ -64,13 +64,16 @@ class BackendOptions:
 
     ``threads`` None leaves the choice to the backend. ``cache_type`` is how states are stored. ``gpu_layers`` is how
     many of a model's blocks, the last ones, a graphics processor computes, and one more is what follows them; None
-    leaves that to the backend. ``device`` is one that the backend's probe named; None is the fastest of them.
+    leaves that to the backend. ``device`` is one that the backend's probe named; None is the fastest of them. ``keep``
+    is the directory of the model's weights in which a backend may keep what it made of them, for the next time; each
+    uses a name of its own in it, and None keeps nothing.
     """
 
     threads: int | None = None
     cache_type: DType = DType.F32
     gpu_layers: int | None = None
     device: str | None = None
+    keep: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,13 @@ from ollamax.engine.assemble import Progress, prepare
 from ollamax.engine.model import Model, Parts
 from ollamax.engine.options import Options, parameters
 from ollamax.engine.picture import PictureReader
-from ollamax.engine.resolve import resolve
+from ollamax.engine.resolve import Kind, ResolvedModel, resolve
 from ollamax.engine.runner import Runner
 from ollamax.engine.source import open_source
 from ollamax.engine.weight_bytes import step_bytes
 from ollamax.errors import OptionError, one_line
 from ollamax.plugins import Registry, get_registry
+from ollamax.store import compiled_directory
 from ollamax.template import choose_template
 from ollamax.tokenizer.registry import build_tokenizer
 from ollamax.types import DType, TensorSource
@@ -65,7 +66,7 @@ def load(
         source = cleanup.enter_context(closing(open_source(found.path, registry)))
         tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
         prompts = choose_template(modelfile.template, source.metadata)
-        engine = cleanup.enter_context(closing(engine_class(_backend_options(chosen, cache_type, device))))
+        engine = cleanup.enter_context(closing(engine_class(_backend_options(chosen, cache_type, device, found))))
         told: list[str] = []
         weights = NaNWatch(source, warn or told.append) if found.path.is_dir() else source
         built = _runner(found.path, weights, tokenizer, registry, engine, chosen, parallel, progress)
@@ -91,12 +92,18 @@ def _check_parallel(parallel: object) -> None:
         raise OptionError(f"parallel is {one_line(repr(parallel), 40)}, expected a whole number, at least 1")
 
 
-def _backend_options(options: Options, cache_type: str | None, device: str | None) -> BackendOptions:
+def _backend_options(
+    options: Options, cache_type: str | None, device: str | None, found: ResolvedModel
+) -> BackendOptions:
+    """Only what the store holds is kept compiled: its name is a digest of the weights."""
+    stored = found.kind is Kind.STORE and config.keep_compiled()
+    keep = compiled_directory(found.path) if stored else None
     return BackendOptions(
         threads=options.num_thread or None,
         cache_type=_cache_type(cache_type),
         gpu_layers=None if options.num_gpu < 0 else options.num_gpu,
         device=device or config.device(),
+        keep=keep,
     )
 
 

@@ -78,3 +78,8 @@ class BlobDirectory:
             for path in self.directory.iterdir():
                 if _FILE.fullmatch(path.name):
                     yield path.name.replace("-", ":", 1)
+
+
+def compiled_directory(blob: Path) -> Path:
+    """Where backends keep what they made of a blob; it goes when the blob goes."""
+    return blob.parent.parent / "compiled" / blob.name

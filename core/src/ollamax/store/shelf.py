@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ollamax.errors import StoreError
-from ollamax.store.blobs import STAGING, BlobDirectory
+from ollamax.store.blobs import STAGING, BlobDirectory, compiled_directory
 from ollamax.store.lock import FileLock
 from ollamax.store.manifests import ManifestDirectory
 
@@ -51,6 +51,7 @@ class Shelf:
             path.unlink(missing_ok=True)
         except PermissionError:  # Windows keeps files that are in use; a later sweep gets them
             return
+        shutil.rmtree(compiled_directory(path), ignore_errors=True)
 
 
 def _is_dead(staging: Path) -> bool:

@@ -74,7 +74,7 @@ class ONNX(Backend):
         from ollamax_backend_onnx.weights import Weights
 
         self._check_open()
-        self._weights = Weights(weights, self._threads, progress)
+        self._weights = Weights(weights, self._threads, progress, self.options.keep)
 
     def build(self, graph: Graph) -> Program:
         """One model and one session, for all sizes."""

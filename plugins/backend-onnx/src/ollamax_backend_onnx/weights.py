@@ -13,8 +13,11 @@ from ollamax.mapped_pages import drop_pages
 from ollamax.ml.dtype import dequantize
 from ollamax.types import DType
 from ollamax_backend_onnx.blocks import Packed, pack
+from ollamax_backend_onnx.kept import Kept
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from ollamax.backend import Weight
@@ -26,8 +29,14 @@ if TYPE_CHECKING:
 class Weights:
     """Each form is made once, when a program first needs it, and shared by all programs."""
 
-    def __init__(self, stored: Mapping[str, Weight], threads: int = 1, progress: Progress | None = None) -> None:
-        self._stored, self._threads, self._progress = stored, threads, progress
+    def __init__(
+        self,
+        stored: Mapping[str, Weight],
+        threads: int = 1,
+        progress: Progress | None = None,
+        keep: Path | None = None,
+    ) -> None:
+        self._stored, self._threads, self._progress, self._kept = stored, threads, progress, Kept(keep)
         self._whole: dict[str, Array] = {}
         self._packed: dict[str, Packed | None] = {}
         self._counted: dict[str, int] = {}
@@ -36,9 +45,12 @@ class Weights:
         """A matrix in blocks; None for one that is multiplied as float32."""
         if name not in self._packed:
             stored = self.find(name)
-            self._packed[name] = pack(stored, self._threads)
-            if self._packed[name] is not None:
+            packed = self._kept.find(stored)
+            if packed is None and (packed := pack(stored, self._threads)) is not None:
+                self._kept.add(stored, packed)
+            if packed is not None:
                 self._count(stored)
+            self._packed[name] = packed
         return self._packed[name]
 
     def whole(self, name: str) -> Array:

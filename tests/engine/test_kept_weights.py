@@ -1,0 +1,68 @@
+"""What a backend made of a stored model's weights is kept for the next time, if that is asked for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_llama import write_random_llama
+
+import ollamax
+from ollamax.cli.main import main
+from ollamax.store import Store
+from ollamax.types import DType
+from ollamax_backend_onnx import weights
+
+IDS = [5, 17, 200, 33, 91]
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store, with a model "mine" in it."""
+    monkeypatch.setenv("OLLAMAX_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("OLLAMAX_KEEP_COMPILED", "1")
+    write_random_llama(tmp_path / "a.gguf", dtype=DType.Q4_1)
+    (tmp_path / "Modelfile").write_text("FROM ./a.gguf")
+    assert main(["create", "mine", "-f", str(tmp_path / "Modelfile")]) == 0
+    return tmp_path / "models"
+
+
+def logits() -> np.ndarray:
+    with ollamax.load("mine", backend="onnx") as model:
+        return np.asarray(model.logits(IDS))
+
+
+def kept(store: Path) -> list[Path]:
+    return sorted(path for path in (store / "compiled").rglob("*") if path.is_file())
+
+
+def test_a_second_load_packs_nothing(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = logits()
+    assert len(kept(stored)) == 1 + 2 * 7
+    assert {path.parent.parent.name for path in kept(stored)} == {Store().find("mine").model_path.name}  # type: ignore[union-attr]
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "pack", None)
+        np.testing.assert_array_equal(logits(), expected)
+    kept(stored)[0].write_bytes(b"too short")
+    np.testing.assert_array_equal(logits(), expected)
+    monkeypatch.setattr("ollamax_backend_onnx.kept.version", lambda _: "99")
+    assert logits().shape == expected.shape
+    assert len(kept(stored)) == 2 * (1 + 2 * 7)
+
+
+def test_it_goes_with_the_model(stored: Path) -> None:
+    logits()
+    assert kept(stored)
+    assert main(["rm", "mine"]) == 0
+    assert not kept(stored)
+
+
+def test_nothing_is_kept_unasked_or_outside_of_the_store(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ollamax.load(stored.parent / "a.gguf", backend="onnx").close()
+    monkeypatch.delenv("OLLAMAX_KEEP_COMPILED")
+    logits()
+    assert not kept(stored)
+
+
+def test_a_directory_that_cannot_be_written_is_no_error(stored: Path) -> None:
+    (stored / "compiled").write_text("a file where a directory would be")
+    assert logits().shape == (len(IDS), 258)
