@@ -50,8 +50,8 @@ def _angles(b: Builder, node: Tensor) -> list[str]:
 def attention(b: Builder, node: Tensor) -> str:
     """Products, softmax, products; the query heads of a key head are rows of one matrix.
 
-    Keys and values are multiplied as a state keeps them, with their cells first. The runtime's own attention
-    operations expect tokens in order from the first cell on, and no hole between them.
+    Keys and values are multiplied as a state keeps them, with their cells first. Of the runtime's own operations
+    GroupQueryAttention expects tokens in order and no hole between them, Attention wants heads before cells.
     """
     q, k, v = node.srcs[:3]
     heads, groups, width = q.shape[2], k.shape[2], q.shape[3]
