@@ -2,6 +2,7 @@
 
 import mmap
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -295,3 +296,9 @@ def test_a_device_is_honoured_or_rejected_by_name(monkeypatch: pytest.MonkeyPatc
     with pytest.warns(UserWarning, match="CUDAExecutionProvider"), pytest.raises(BackendError, match="does not start"):
         backend.compile(Graph({"out": apply(Op.EXP, graph_input("x", ("T",), Kind.FLOAT))}))
     backend.close()
+
+
+def test_a_probe_loads_the_runtime_and_not_what_makes_models_for_it() -> None:
+    code = "import sys; from ollamax_backend_onnx.backend import ONNX; assert ONNX.probe().devices; "
+    code += "sys.exit('onnxruntime' not in sys.modules or 'onnx' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
