@@ -8,7 +8,7 @@ from ollamax.errors import ConversionError
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.dtype import can_quantize, dequantize, quantize
 from ollamax.ml.tensor import apply, graph_input, optional, weight
-from ollamax.types import DType
+from ollamax.types import DType, TensorInfo
 from ollamax_backend_onnx.backend import ONNX
 from ollamax_backend_onnx.blocks import LAYOUTS, pack
 
@@ -101,6 +101,8 @@ def test_blocks_lose_nothing(dtype: DType) -> None:
     else:
         found += packed.offsets[..., None]
         np.testing.assert_allclose(found.reshape(values.shape), values, rtol=0, atol=1e-6 * np.abs(values).max())
+    parts = [part.nbytes for part in (packed.blocks, packed.scales, packed.offsets) if part is not None]
+    assert ONNX().read_bytes(TensorInfo("w", dtype, stored.shape)) == sum(parts)
     assert (packed.offsets is None) is (dtype not in {DType.Q4_1, DType.Q5_1, DType.Q2_K, DType.Q4_K, DType.Q5_K})
 
 
@@ -134,3 +136,7 @@ def test_values_for_any_other_op(dtype: DType) -> None:
     np.testing.assert_array_equal(result["product"], values * 2)
     np.testing.assert_array_equal(result["rows"], values[1:3])
     backend.close()
+
+
+def test_other_matrices_are_read_as_float32() -> None:
+    assert ONNX().read_bytes(TensorInfo("w", DType.F16, (3, 8))) == 96

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ollamax.backend.base import Progress
+    from ollamax.types import TensorInfo
     from ollamax_backend_onnx.program import ONNXProgram
 
     Array = npt.NDArray[Any]
@@ -75,6 +76,12 @@ class ONNX(Backend):
 
         self._check_open()
         self._weights = Weights(weights, self._threads, progress, self.options.keep)
+
+    def read_bytes(self, matrix: TensorInfo) -> int:
+        """Numbers, scales and offsets of blocks; other matrices are kept as float32."""
+        from ollamax_backend_onnx.blocks import packed_bytes
+
+        return packed_bytes(matrix)
 
     def build(self, graph: Graph) -> Program:
         """One model and one session, for all sizes."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ollamax.backend import Weight
+    from ollamax.types import TensorInfo
 
     Array = npt.NDArray[Any]
 
@@ -50,6 +51,17 @@ class Layout:
     scales: Callable[[Array], tuple[Array, Array | None]]
     numbers: Callable[[Array], Array] | None = None
 
+
+def packed_bytes(matrix: TensorInfo) -> int:
+    """Bytes of memory that a product with ``matrix`` reads: numbers, scales and offsets, or float32."""
+    layout = LAYOUTS.get(matrix.dtype)
+    if layout is None:
+        return 4 * matrix.elements
+    each = 8 if matrix.dtype in _WITH_MINIMUM else 4
+    return matrix.elements * layout.bits // 8 + matrix.elements // layout.block * each
+
+
+_WITH_MINIMUM = frozenset({DType.Q4_1, DType.Q5_1, DType.Q2_K, DType.Q4_K, DType.Q5_K})
 
 _CHUNK = 1 << 18
 """Elements converted at a time."""
