@@ -154,6 +154,17 @@ def test_without_a_graphics_processor_layers_for_one_are_refused(monkeypatch: py
     GGML(BackendOptions(gpu_layers=0)).close()
 
 
+def test_the_processor_as_a_device_computes_alone() -> None:
+    backend, _ = opened(device="cpu")
+    assert backend._placement is None
+    with pytest.raises(BackendError, match="device cpu computes no gpu_layers; leave one of the two out"):
+        GGML(BackendOptions(device="cpu", gpu_layers=1))
+    backend.close()
+    other, _ = opened(device=GGML.probe().devices[1].name)
+    assert other._placement is not None
+    other.close()
+
+
 def test_a_backend_that_does_not_split_models_says_so() -> None:
     with pytest.raises(BackendError, match="backend cpu does not split a model between processors; leave num_gpu out"):
         ollamax.load("demo", backend="cpu", num_gpu=1)

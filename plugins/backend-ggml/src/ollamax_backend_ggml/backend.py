@@ -140,10 +140,13 @@ class GGML(Backend):
 
     def _start_graphics(self) -> Graphics | None:
         """The graphics processor, unless there is none or nobody wants it; raises BackendError for a missing one."""
+        from ollamax_backend_ggml.features import PROCESSOR
         from ollamax_backend_ggml.graphics import Graphics, find_device
 
-        layers = self.options.gpu_layers
-        wanted = find_device(self._library) is not None if layers is None else layers > 0
+        layers, device = self.options.gpu_layers, self.options.device
+        if device == PROCESSOR and layers:
+            raise BackendError(f"backend ggml: device {PROCESSOR} computes no gpu_layers; leave one of the two out")
+        wanted = find_device(self._library) is not None and device != PROCESSOR if layers is None else layers > 0
         return Graphics(self._library, self._processor.handle) if wanted else None
 
     def _place(self, graph: Graph, cache: Mapping[str, int]) -> dict[str, int]:

@@ -12,6 +12,9 @@ from ollamax_backend_ggml.library import INSTALL, library
 
 _FEATURES = ("avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx_int8", "neon", "dotprod", "matmul_int8", "sve")
 
+PROCESSOR = "cpu"
+"""The processor's name as a device."""
+
 RANK = 10.0
 """Above the NumPy backend, below graphics processors."""
 
@@ -29,7 +32,7 @@ def describe() -> tuple[Device, ...]:
         text += f"; {VARIABLE}=llama_cpp takes the newer one of llama-cpp-python, which is faster with K-quants"
     if not loaded.cpu_has_llamafile():
         text += f"; built without LLAMAFILE, which makes prompts slow with F32, F16 and Q8_0 weights: {INSTALL}"
-    processor = Device("cpu", text, total_memory(), RANK)
+    processor = Device(PROCESSOR, text, total_memory(), RANK)
     device = find_device(loaded)
     if device is None:
         return (processor,)
