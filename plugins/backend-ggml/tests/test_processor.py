@@ -1,8 +1,12 @@
-"""Which thread computes: OpenMP has a team for each, and two teams get in each other's way."""
+"""Which thread computes, and what signals do meanwhile."""
 
+import os
+import signal
+import socket
 import threading
 
 import numpy as np
+import pytest
 
 from ollamax.backend import BackendOptions
 from ollamax.ml import Graph, Kind
@@ -31,9 +35,71 @@ def computing_threads(monkeypatch, threads):
     return seen
 
 
-def test_one_thread_computes_everything_where_it_has_a_team(monkeypatch):
-    assert len(computing_threads(monkeypatch, 2)) == 1
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_calling_thread_computes_everything(monkeypatch, threads):
+    assert computing_threads(monkeypatch, threads) == {threading.get_ident()}
 
 
-def test_short_steps_on_one_thread_are_computed_at_once(monkeypatch):
-    assert threading.get_ident() in computing_threads(monkeypatch, 1)
+def graph_of_many_steps():
+    x = graph_input("x", ("N", "T", 64), Kind.FLOAT)
+    for _ in range(2000):
+        x = x * x
+    return Graph({"out": x})
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Numbers of the signals whose handlers ran; one comes in the middle of the first computation."""
+    loaded, seen = library(), []
+    compute = loaded.backend_graph_compute
+    begun = threading.Event()
+
+    def announced(*arguments):
+        if not begun.is_set():
+            begun.set()
+            threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        return compute(*arguments)
+
+    monkeypatch.setattr(loaded, "backend_graph_compute", announced)
+    before = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    yield seen
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_handler_that_goes_on_lets_the_computation_begin_again(told):
+    backend = GGML()
+    program = backend.compile(graph_of_many_steps())
+    out = program.run({"x": np.ones((32, 256, 64), np.float32)}, {"N": 32, "T": 256})["out"]
+    assert (out == 1).all()
+    assert told == [signal.SIGINT]
+    backend.close()
+
+
+def test_who_waited_for_signals_before_is_told_of_them_and_waits_again_afterwards(told):
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    before = signal.set_wakeup_fd(sender.fileno())
+    try:
+        backend = GGML()
+        program = backend.compile(graph_of_many_steps())
+        program.run({"x": np.ones((32, 256, 64), np.float32)}, {"N": 32, "T": 256})
+        backend.close()
+        receiver.settimeout(10)
+        assert receiver.recv(1) == bytes([signal.SIGINT])
+        assert signal.set_wakeup_fd(sender.fileno()) == sender.fileno()
+    finally:
+        signal.set_wakeup_fd(before)
+        receiver.close()
+        sender.close()
+
+
+def test_a_closed_backend_leaves_no_thread_behind():
+    backend = GGML()
+    program = backend.compile(graph_of_many_steps())
+    program.run({"x": np.ones((1, 2, 64), np.float32)}, {"N": 1, "T": 2})
+    mine = [thread for thread in threading.enumerate() if thread.name == "ollamax-ggml-signals"]
+    assert mine
+    backend.close()
+    for thread in mine:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in mine)

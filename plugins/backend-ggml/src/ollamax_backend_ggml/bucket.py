@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ollamax.errors import BackendError
-from ollamax.ml import Graph, Kind, Op, Tensor
+from ollamax.ml import Graph, Op, Tensor
 from ollamax_backend_ggml import attention, elementwise, movement, products, rotation
 from ollamax_backend_ggml.builder import Builder, GraphFullError, Parts, Value
 from ollamax_backend_ggml.host import Values
@@ -113,13 +113,14 @@ class Bucket:
             if tensor(parts.library, upload.tensor).data
         ]
         self._readers = {node: _reader(parts.library, result) for node, result in results.items()}
-        self._long = _rows(builder, parts.graph) > _LONG
 
     def run(self, values: Values) -> dict[str, Array]:
         """Put the values of the host in, compute, and take the outputs out."""
-        for write, place, sources in self._uploads:
-            write(place, *[values[source] for source in sources])
-        self._processor.compute(self._nodes, self._long)
+        done = False
+        while not done:  # what was put in may be overwritten when a computation ends early
+            for write, place, sources in self._uploads:
+                write(place, *[values[source] for source in sources])
+            done = self._processor.compute(self._nodes)
         return {
             name: np.array(values[node], np.float32) if known else self._readers[node]()
             for name, node, known in self._outputs
@@ -138,9 +139,6 @@ class Bucket:
                 name = library.op_name(tensor(library, node).op).decode()
                 raise BackendError(f"backend ggml cannot run {self._graph.name}: the library refuses an op {name}")
 
-
-_LONG = 1024
-"""Rows of a value, such as all heads of all tokens, from which on a step gets a thread of its own, for Ctrl-C."""
 
 _ROOM = 6
 """Tensors of the library for a node of the core's graph, for a start."""
@@ -192,13 +190,6 @@ def _keep(builder: Builder, result: Value) -> None:
             builder.library.set_output(root)
             root = tensor(builder.library, root).view_src
             root = ctypes.cast(root, ctypes.c_void_p).value or 0
-
-
-def _rows(builder: Builder, graph: Graph) -> int:
-    """Rows of the value with the most of them, among those that are computed."""
-    computed = (node for node in graph.nodes if node.srcs and node.kind is Kind.FLOAT)
-    shapes = (builder.shape(node) for node in computed if node.op not in (Op.STATE_READ, Op.STATE_WRITE))
-    return max((math.prod(shape[:-1]) for shape in shapes), default=0)
 
 
 def _reader(library: Library, result: Value) -> Callable[[], Array]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 import time
 import weakref
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from ollamax.errors import BackendError
 from ollamax_backend_ggml.graphics import Graphics
 from ollamax_backend_ggml.hardware import physical_cores
+from ollamax_backend_ggml.interruption import Interruption
 from ollamax_backend_ggml.library import Library
 
-_FAILED, _SUCCESS, _ABORTED = -1, 0, 1
-"""GGML_STATUS_FAILED, GGML_STATUS_SUCCESS and GGML_STATUS_ABORTED."""
+_SUCCESS, _ABORTED = 0, 1
+"""GGML_STATUS_SUCCESS and GGML_STATUS_ABORTED."""
 
 _TYPE_CPU = 0
 """GGML_BACKEND_DEVICE_TYPE_CPU."""
@@ -52,21 +50,26 @@ class Processor:
         # without taking the GIL, which a Python function would have to.
         asked = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p)
         library.backend_cpu_set_abort_callback(self.handle, asked, ctypes.addressof(self._flag))
-        self._worker: ThreadPoolExecutor | None = None
+        self._interruption = Interruption(self.cancel)
         self.graphics: Graphics | None = None
 
-    def compute(self, graph: int, long: bool) -> None:
-        """Run the nodes of ``graph``; Ctrl-C ends a ``long`` one between two of them, and any on several threads.
+    def compute(self, graph: int) -> bool:
+        """Run the nodes of ``graph`` in the calling thread; False where a signal ended it, whose handler went on.
 
         Raises BackendError when the library fails, or when ``cancel`` was called from another thread.
         """
-        # OpenMP keeps a team of threads for each thread that computes. With two teams there are more threads than
-        # cores, and it no longer lets them wait awake for the next node: all of a model must compute in one thread.
-        apart = long or self._used > 1
-        status = self._interruptibly(graph) if apart else self._compute(graph)
+        # Not in a thread of its own: OpenMP keeps a team for each thread that computes, and with two of them there are
+        # more threads than cores, which no longer wait awake for the next node.
+        self._settle()
+        with self._interruption:
+            status = self._compute(graph)
+        interrupted = self._settle()
+        if status != _SUCCESS:
+            self._flag.value = b""
         if status == _SUCCESS:
-            return
-        self._flag.value = b""
+            return True
+        if status == _ABORTED and interrupted:
+            return False
         if status == _ABORTED:
             raise BackendError("backend ggml: the computation was cancelled")
         raise BackendError(f"backend ggml: the computation failed: {self._library.drain_log() or f'status {status}'}")
@@ -82,10 +85,15 @@ class Processor:
 
     def close(self) -> None:
         """Release the threads and the handle; a second call does nothing."""
-        if self._worker is not None:
-            self._worker.shutdown()
-            self._worker = None
+        self._interruption.close()
         self._free()
+
+    def _settle(self) -> bool:
+        """Whether a signal asked for an end, which is then done with; its handler may have left before it was."""
+        interrupted, self._interruption.interrupted = self._interruption.interrupted, False
+        if interrupted:
+            self._flag.value = b""
+        return interrupted
 
     def _compute(self, graph: int) -> int:
         """The library's status."""
@@ -96,60 +104,6 @@ class Processor:
             status = int(self._library.backend_graph_compute(self.handle, graph))
         self.seconds += time.perf_counter() - began
         return status
-
-    def _interruptibly(self, graph: int) -> int:
-        """Compute in another thread, so that this one can take signals, whose handlers Python runs in it only."""
-        if threading.current_thread() is not threading.main_thread():
-            return self._compute(graph)
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, "ollamax-ggml")
-        job = Job(lambda: self._compute(graph))
-        try:
-            self._worker.submit(job.run)
-            return job.wait()
-        except BaseException:
-            self.cancel()
-            job.drop()
-            self._flag.value = b""
-            raise
-
-
-class Job:
-    """A computation in another thread, which may be dropped at any moment: also while it is handed over."""
-
-    def __init__(self, compute: Callable[[], int]) -> None:
-        self._compute = compute
-        self._lock, self._done = threading.Lock(), threading.Event()
-        self._begun = self._dropped = False
-        self._status = _FAILED
-
-    def run(self) -> None:
-        """Compute, in the other thread, unless the job was dropped before."""
-        with self._lock:
-            if self._dropped:
-                return
-            self._begun = True
-        try:
-            self._status = self._compute()
-        finally:
-            self._done.set()
-
-    def wait(self) -> int:
-        """The status, when the computation has ended."""
-        self._done.wait()
-        return self._status
-
-    def drop(self) -> None:
-        """Return when nothing is computed any more, however often that is interrupted: memory may be freed then."""
-        while True:
-            try:
-                with self._lock:
-                    self._dropped = True
-                if self._begun:
-                    self._done.wait()
-            except KeyboardInterrupt:
-                continue
-            return
 
 
 def _free(library: Library, handle: int, pool: int) -> None:
