@@ -1,12 +1,12 @@
-"""ollamax beside llama.cpp: the same file, the same threads, in turns within one run.
+"""ollamax beside llama.cpp, on ggml-python's ggml and on llama.cpp's: the same file and threads, in turns in one run.
 
     pip install llama-cpp-python==0.3.36          # compiles for some minutes; may be in an environment of its own
-    python benchmarks/vs_llama_cpp.py             # all models and rows; about an hour on two cores
+    python benchmarks/vs_llama_cpp.py             # all models and rows; about two hours on two cores
     python benchmarks/vs_llama_cpp.py --models "llama-1b Q4_0,F16" --rows prompt,decode --pairs 5,chat=3
     python benchmarks/vs_llama_cpp.py --write     # also docs/performance.md and its picture
 
 Rows are those of ``ollamax bench`` (ollamax.bench.plan). Each is the median of pairs that were run one right after the
-other, first one engine and then the other. Rates of the same code drift by some percent on most machines, so only the
+other, first one engine and then the next. Rates of the same code drift by some percent on most machines, so only the
 ratio of a run means anything. Both engines have F16 caches; llama.cpp has flash attention and is run through its C
 interface.
 """
@@ -18,9 +18,11 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from engines.report import OWN, RIVAL, Run, values, write_report
+from engines.report import OWN, RIVAL, SAME, Run, values, write_report
 from random_models import SHAPES, VOCABULARIES, write_random_model
 
 from ollamax.bench.bandwidth import read_bandwidth
@@ -36,14 +38,16 @@ MODELS = tuple(f"{shape} {kind}" for shape in SHAPES for kind in TYPES)
 TRAINED = min(shape.context for shape in SHAPES.values())
 
 
-def contenders(path: Path, given: argparse.Namespace) -> tuple[Contender, Contender]:
-    """Both engines with one file."""
+def contenders(path: Path, given: argparse.Namespace) -> list[Contender]:
+    """Both engines with one file, and ours also with the library of the other."""
     options = {"num_thread": given.threads, "num_batch": 512, "cache_type": "f16"}
     own = own_contender(str(path), given.backend, label=OWN, **options)
     # The rival's Python may be one without ollamax; its worker needs ollamax.bench.work.
     environment = {"PYTHONPATH": str(ROOT / "core" / "src")}
     rival = Contender(RIVAL, [given.rival, str(ENGINE), str(path), f"--threads={given.threads}"], environment)
-    return own, rival
+    if not find_spec("llama_cpp"):
+        return [own, rival]
+    return [own, replace(own, label=SAME, environment={"OLLAMAX_GGML_LIBRARY": "llama_cpp"}), rival]
 
 
 def measure(path: Path, given: argparse.Namespace, bandwidth: float) -> tuple[Abouts, Iterator[Measured]]:
@@ -98,7 +102,10 @@ class Pairs:
 
 def show(texts: tuple[str, ...]) -> None:
     """A line of the table."""
-    print("".join(text.ljust(width) for text, width in zip(texts, (18, 28, 10, 11, 14, 6), strict=True)), flush=True)
+    print(
+        "".join(text.ljust(width) for text, width in zip(texts, (18, 28, 10, 15, 11, 14, 7, 13), strict=True)),
+        flush=True,
+    )
 
 
 def options() -> argparse.ArgumentParser:
@@ -123,7 +130,7 @@ def main() -> None:
         raise SystemExit("--write takes all kinds of rows; leave out --rows")
     bandwidth, found = read_bandwidth(), []
     print(f"memory bandwidth: {bandwidth / 1e9:.1f} GB/s")
-    show(("model", "row", OWN, RIVAL, "unit", "ratio"))
+    show(("model", "row", OWN, SAME, RIVAL, "unit", "ratio", SAME))
     for name in given.models:
         shape, kind = name.split()
         path = given.folder / f"random-{shape}-{kind}.gguf"

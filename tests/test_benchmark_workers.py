@@ -119,7 +119,7 @@ def test_the_page_says_what_was_measured(rival):
 
     (job, chat, overhead), _ = plan(Sizes(prompts=(512,)), ["prompt", "chat", "overhead"], trained=8192)
     rows = [
-        ("tiny", Measured(job.rows[0], {"ollamax": [30.0], "llama.cpp": [20.0]}, {})),
+        ("tiny", Measured(job.rows[0], {"ollamax": [30.0], "with its ggml": [25.0], "llama.cpp": [20.0]}, {})),
         ("tiny", Measured(chat.rows[0], {"ollamax": [0.1, 0.2, 0.3], "llama.cpp": [0.1]}, {})),
         ("tiny", Measured(overhead.rows[0], {"ollamax": [2.5]}, {"llama.cpp": "no Python"})),
     ]
@@ -128,9 +128,9 @@ def test_the_page_says_what_was_measured(rival):
     abouts = {"ollamax": own, "llama.cpp": {"versions": {"llama-cpp-python": "0.3.36"}}}
     run = Run(rows, abouts, Sizes(), 40e9, 2, "7, chat 3")
     text = page(run)
-    assert "| tiny | prompt 512 | 30.0 | 20.0 | tokens/s | 1.50 |" in text
-    assert "| tiny | second turn of a chat | 0.200 | 0.100 | of the first | 0.50 |" in text
-    assert "| tiny | Python's share of a step | 2.5 | - | % | - |" in text
+    assert "| tiny | prompt 512 | 30.0 | 25.0 | 20.0 | tokens/s | 1.50 | 1.25 |" in text
+    assert "| tiny | second turn of a chat | 0.200 | - | 0.100 | of the first | 0.50 | - |" in text
+    assert "| tiny | Python's share of a step | 2.5 | - | - | % | - | - |" in text
     assert "2 threads, 40 GB/s" in text
     assert "The backend found CPU by ggml. No GPU was among that" in text
     own["devices"] = [processor, graphics]

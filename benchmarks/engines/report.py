@@ -12,7 +12,8 @@ from ollamax.bench.measure import Measured
 from ollamax.bench.plan import ANSWER, MESSAGE, STEPS_EACH, Sizes
 
 DOCS = Path(__file__).parents[2] / "docs"
-OWN, RIVAL = "ollamax", "llama.cpp"
+OWN, SAME, RIVAL = "ollamax", "with its ggml", "llama.cpp"
+"""Labels of the engines: SAME is ollamax with the rival's build of ggml."""
 
 PAGE = """# Performance
 
@@ -23,12 +24,14 @@ of 1 says that both are equally fast. `ollamax bench` measures the same rows for
 
 {machine}
 
-| model | row | ollamax | llama.cpp | unit | ratio |
-|---|---|---|---|---|---|
+| model | row | ollamax | with its ggml | llama.cpp | unit | ratio | with its ggml |
+|---|---|---|---|---|---|---|---|
 {rows}
 
 ![Ratios to llama.cpp](performance.png)
 
+- *with its ggml* is ollamax on the library that llama.cpp was built with, the one of llama-cpp-python
+  (`OLLAMAX_GGML_LIBRARY=llama_cpp`), which is newer than that of ggml-python.
 - Models are random weights of real shapes with real vocabularies (`benchmarks/random_models.py`); the file is in the
   page cache. Both engines have F16 caches, llama.cpp runs with flash attention through its C interface.
 - *start to first token* begins with the process, Python's start and all imports included, and ends with the logits
@@ -90,10 +93,10 @@ def devices_found(devices: Sequence[Mapping[str, str]]) -> str:
 
 
 def values(row: Measured) -> list[str]:
-    """Ours, theirs, the unit and the ratio, as they are printed."""
-    medians, ratio = row.medians, row.ratios(RIVAL).get(OWN)
-    shown = [row.row.shown(medians[label]) if label in medians else "-" for label in (OWN, RIVAL)]
-    return [*shown, row.row.unit, "-" if ratio is None else f"{ratio:.2f}"]
+    """What was measured of OWN, SAME and RIVAL, the unit, and the ratios of the first two to the third, as printed."""
+    medians, ratios = row.medians, row.ratios(RIVAL)
+    shown = [row.row.shown(medians[label]) if label in medians else "-" for label in (OWN, SAME, RIVAL)]
+    return [*shown, row.row.unit, *(f"{ratios[label]:.2f}" if label in ratios else "-" for label in (OWN, SAME))]
 
 
 def _line(model: str, row: Measured) -> str:
@@ -106,10 +109,14 @@ def _plot(found: Sequence[tuple[str, Measured]], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    ratios = {(row.row.title, model): row.ratios(RIVAL)[OWN] for model, row in found if OWN in row.ratios(RIVAL)}
+    ratios = {
+        (row.row.title, model if label == OWN else f"{model} {label}"): ratio
+        for model, row in found
+        for label, ratio in row.ratios(RIVAL).items()
+    }
     titles = list(dict.fromkeys(title for title, _ in ratios))
     models = list(dict.fromkeys(model for _, model in ratios))
-    figure, axes = pyplot.subplots(figsize=(10, 1.1 * len(titles) + 1))
+    figure, axes = pyplot.subplots(figsize=(10, 1.6 * len(titles) + 1))
     height = 0.8 / len(models)
     for number, model in enumerate(models):
         shown = {title: ratio for (title, of), ratio in ratios.items() if of == model}
