@@ -3,7 +3,7 @@
     pip install llama-cpp-python==0.3.36          # compiles for some minutes; may be in an environment of its own
     python benchmarks/vs_llama_cpp.py             # all models and rows; about two hours on two cores
     python benchmarks/vs_llama_cpp.py --models "llama-1b Q4_0,F16" --rows prompt,decode --pairs 5,chat=3
-    python benchmarks/vs_llama_cpp.py --write     # also docs/performance.md and its picture
+    python benchmarks/vs_llama_cpp.py --write     # also docs/performance.md and its picture, model by model
 
 Rows are those of ``ollamax bench`` (ollamax.bench.plan). Each is the median of pairs that were run one right after the
 other, first one engine and then the next. Rates of the same code drift by some percent on most machines, so only the
@@ -128,7 +128,7 @@ def main() -> None:
     given = options().parse_args()
     if given.write and set(given.rows) != KINDS.keys():
         raise SystemExit("--write takes all kinds of rows; leave out --rows")
-    bandwidth, found = read_bandwidth(), []
+    bandwidth = read_bandwidth()
     print(f"memory bandwidth: {bandwidth / 1e9:.1f} GB/s")
     show(("model", "row", OWN, SAME, RIVAL, "unit", "ratio", SAME))
     for name in given.models:
@@ -136,11 +136,12 @@ def main() -> None:
         path = given.folder / f"random-{shape}-{kind}.gguf"
         write_random_model(path, SHAPES[shape], parse_file_type(kind), given.vocabulary)
         abouts, rows = measure(path, given, bandwidth)
+        found = []
         for row in rows:
             show((name, row.row.title, *values(row)))
-            found.append((name, row))
-    if given.write:
-        write_report(Run(found, abouts, Sizes(), bandwidth, given.threads, str(given.pairs)))
+            found.append(row)
+        if given.write:
+            write_report(Run(name, found, abouts, Sizes(), bandwidth, given.threads, str(given.pairs)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """The benchmarks' models load, and workers do what they are told; how fast is for the benchmarks to say."""
 
 import argparse
+import platform
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,24 +116,34 @@ def test_what_cannot_be_chosen_is_refused(rival, capsys, wrong):
     assert f"argument {wrong[0]}" in capsys.readouterr().err
 
 
-def test_the_page_says_what_was_measured(rival):
-    from engines.report import Run, page
+def test_the_page_says_what_was_measured_in_all_runs(rival, tmp_path, monkeypatch):
+    from engines import report
+    from engines.report import Run, write_report
+
+    monkeypatch.setattr(report, "_plot", lambda runs, path: None)  # takes matplotlib
 
     (job, chat, overhead), _ = plan(Sizes(prompts=(512,)), ["prompt", "chat", "overhead"], trained=8192)
     rows = [
-        ("tiny", Measured(job.rows[0], {"ollamax": [30.0], "with its ggml": [25.0], "llama.cpp": [20.0]}, {})),
-        ("tiny", Measured(chat.rows[0], {"ollamax": [0.1, 0.2, 0.3], "llama.cpp": [0.1]}, {})),
-        ("tiny", Measured(overhead.rows[0], {"ollamax": [2.5]}, {"llama.cpp": "no Python"})),
+        Measured(job.rows[0], {"ollamax": [30.0], "with its ggml": [25.0], "llama.cpp": [20.0]}, {}),
+        Measured(chat.rows[0], {"ollamax": [0.1, 0.2, 0.3], "llama.cpp": [0.1]}, {}),
+        Measured(overhead.rows[0], {"ollamax": [2.5]}, {"llama.cpp": "no Python"}),
     ]
     processor, graphics = {"name": "cpu", "kind": "CPU by ggml"}, {"name": "CUDA0", "kind": "a GPU"}
     own = {"backend": "ggml", "versions": {"ollamax-core": "0.1.0"}, "devices": [processor]}
     abouts = {"ollamax": own, "llama.cpp": {"versions": {"llama-cpp-python": "0.3.36"}}}
-    run = Run(rows, abouts, Sizes(), 40e9, 2, "7, chat 3")
-    text = page(run)
+    run = Run("tiny", rows, abouts, Sizes(), 40e9, 2, "7, chat 3")
+    write_report(replace(run, model="small", rows=rows[:1], threads=9), tmp_path)
+    write_report(replace(run, rows=[]), tmp_path)
+    write_report(run, tmp_path)
+    text = (tmp_path / "performance.md").read_text("utf-8")
+    assert "| small | prompt 512 | 30.0 | 25.0 | 20.0 | tokens/s | 1.50 | 1.25 |" in text
+    assert "- small: x86_64, 9 threads" in text.replace(platform.machine(), "x86_64")
+    assert text.count("\n- tiny: ") == 1
     assert "| tiny | prompt 512 | 30.0 | 25.0 | 20.0 | tokens/s | 1.50 | 1.25 |" in text
     assert "| tiny | second turn of a chat | 0.200 | - | 0.100 | of the first | 0.50 | - |" in text
     assert "| tiny | Python's share of a step | 2.5 | - | - | % | - | - |" in text
     assert "2 threads, 40 GB/s" in text
     assert "The backend found CPU by ggml. No GPU was among that" in text
     own["devices"] = [processor, graphics]
-    assert "The backend found CPU by ggml and a GPU.\n" in page(run)
+    write_report(run, tmp_path)
+    assert "The backend found CPU by ggml and a GPU.\n" in (tmp_path / "performance.md").read_text("utf-8")

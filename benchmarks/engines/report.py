@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,6 @@ of `python benchmarks/vs_llama_cpp.py --write`, which wrote this page. A ratio a
 tokens per second, less time, less memory. The same code drifts by some percent from run to run, so a ratio within 5 %
 of 1 says that both are equally fast. `ollamax bench` measures the same rows for any model, without llama.cpp.
 
-{machine}
-
 | model | row | ollamax | with its ggml | llama.cpp | unit | ratio | with its ggml |
 |---|---|---|---|---|---|---|---|
 {rows}
@@ -32,6 +31,8 @@ of 1 says that both are equally fast. `ollamax bench` measures the same rows for
 
 - *with its ggml* is ollamax on the library that llama.cpp was built with, the one of llama-cpp-python
   (`OLLAMAX_GGML_LIBRARY=llama_cpp`), which is newer than that of ggml-python.
+- Rows of one model come from one run:
+{machines}
 - Models are random weights of real shapes with real vocabularies (`benchmarks/random_models.py`); the file is in the
   page cache. Both engines have F16 caches, llama.cpp runs with flash attention through its C interface.
 - *start to first token* begins with the process, Python's start and all imports included, and ends with the logits
@@ -48,9 +49,10 @@ of 1 says that both are equally fast. `ollamax bench` measures the same rows for
 
 @dataclass(frozen=True)
 class Run:
-    """A run of the benchmark: rows by model, and what the engines say of themselves."""
+    """A run of the benchmark with one model: its rows, and what the engines say of themselves."""
 
-    rows: Sequence[tuple[str, Measured]]
+    model: str
+    rows: Sequence[Measured]
     abouts: Mapping[str, Mapping[str, Any]]
     sizes: Sizes
     bandwidth: float
@@ -58,23 +60,31 @@ class Run:
     pairs: str
 
 
-def write_report(run: Run) -> None:
-    """Write the page and the picture."""
-    (DOCS / "performance.md").write_text(page(run), "utf-8")
-    _plot(run.rows, DOCS / "performance.png")
+def write_report(run: Run, folder: Path = DOCS) -> None:
+    """Keep the run beside those of other models, and write the page and the picture of all of them."""
+    kept = folder / "performance.json"
+    runs = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    runs[run.model] = {"machine": machine(run), "rows": [[row.row.title, *values(row)] for row in run.rows]}
+    kept.write_text(json.dumps(dict(sorted(runs.items())), indent=1) + "\n", "utf-8")
+    (folder / "performance.md").write_text(page(run, runs), "utf-8")
+    _plot(runs, folder / "performance.png")
 
 
-def page(run: Run) -> str:
-    """The page's text."""
+def machine(run: Run) -> str:
+    """What was measured on, and how."""
     versions = {name: text for about in run.abouts.values() for name, text in about["versions"].items()}
-    machine = (
+    return (
         f"{platform.machine()}, {run.threads} threads, {run.bandwidth / 1e9:.0f} GB/s of memory bandwidth, pairs for "
-        f"each row: {run.pairs}; {', '.join(f'{name} {text}' for name, text in versions.items())}."
+        f"each row: {run.pairs}; {', '.join(f'{name} {text}' for name, text in versions.items())}"
     )
+
+
+def page(run: Run, runs: Mapping[str, Any]) -> str:
+    """The page's text about all ``runs``, of which ``run`` is the last."""
     return PAGE.format(
         backend=run.abouts[OWN]["backend"],
-        machine=machine,
-        rows="\n".join(_line(model, row) for model, row in run.rows),
+        machines="\n".join(f"- {model}: {found['machine']}." for model, found in sorted(runs.items())),
+        rows="\n".join(f"| {' | '.join([model, *row])} |" for model in sorted(runs) for row in runs[model]["rows"]),
         deep=max(run.sizes.depths),
         each=STEPS_EACH,
         history=run.sizes.history,
@@ -99,24 +109,23 @@ def values(row: Measured) -> list[str]:
     return [*shown, row.row.unit, *(f"{ratios[label]:.2f}" if label in ratios else "-" for label in (OWN, SAME))]
 
 
-def _line(model: str, row: Measured) -> str:
-    return f"| {' | '.join([model, row.row.title, *values(row)])} |"
-
-
-def _plot(found: Sequence[tuple[str, Measured]], path: Path) -> None:
+def _plot(runs: Mapping[str, Any], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
     ratios = {
-        (row.row.title, model if label == OWN else f"{model} {label}"): ratio
-        for model, row in found
-        for label, ratio in row.ratios(RIVAL).items()
+        (title, label): float(ratio)
+        for model, run in sorted(runs.items())
+        for title, *_, own, same in run["rows"]
+        for label, ratio in ((model, own), (f"{model} {SAME}", same))
+        if ratio != "-"
     }
     titles = list(dict.fromkeys(title for title, _ in ratios))
     models = list(dict.fromkeys(model for _, model in ratios))
     figure, axes = pyplot.subplots(figsize=(10, 1.6 * len(titles) + 1))
+    axes.set_prop_cycle(color=mpl.colormaps["tab20"].colors)  # pairs of shades: a model with both libraries
     height = 0.8 / len(models)
     for number, model in enumerate(models):
         shown = {title: ratio for (title, of), ratio in ratios.items() if of == model}
@@ -126,7 +135,7 @@ def _plot(found: Sequence[tuple[str, Measured]], path: Path) -> None:
     axes.set_yticks(range(len(titles)), titles)
     axes.invert_yaxis()
     axes.set_xlabel("ratio to llama.cpp (above 1: ollamax is ahead)")
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
     pyplot.close(figure)
