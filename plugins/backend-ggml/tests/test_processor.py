@@ -1,5 +1,6 @@
 """Which thread computes, and what signals do meanwhile."""
 
+import gc
 import os
 import signal
 import socket
@@ -93,13 +94,16 @@ def test_who_waited_for_signals_before_is_told_of_them_and_waits_again_afterward
         sender.close()
 
 
-def test_a_closed_backend_leaves_no_thread_behind():
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_backend_leaves_no_thread_behind(closed):
+    before = set(threading.enumerate())
     backend = GGML()
     program = backend.compile(graph_of_many_steps())
     program.run({"x": np.ones((1, 2, 64), np.float32)}, {"N": 1, "T": 2})
-    mine = [thread for thread in threading.enumerate() if thread.name == "ollamax-ggml-signals"]
-    assert mine
-    backend.close()
-    for thread in mine:
-        thread.join(10)
-    assert not any(thread.is_alive() for thread in mine)
+    (mine,) = set(threading.enumerate()) - before
+    if closed:
+        backend.close()
+    del backend, program
+    gc.collect()
+    mine.join(10)
+    assert not mine.is_alive()

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from io import FileIO
+from io import FileIO, TextIOWrapper
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -86,6 +86,8 @@ def serve(load: Callable[[], Engine]) -> None:
     threading.Thread(target=_listen, args=[lines], daemon=True).start()
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)
+        if isinstance(sys.stdout, TextIOWrapper):  # a buffer would be lost where this process ends at once
+            sys.stdout.reconfigure(line_buffering=True)
         try:
             engine = load()
             while True:

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 
 _ENDING = {int(signal.SIGINT), int(signal.SIGTERM)}
@@ -47,20 +48,31 @@ class Interruption:
     def close(self) -> None:
         """End the thread; a second call does nothing."""
         if self._sender is not None:
-            self._sender.close()
+            self._release()
             self._sender = None
+
+    def tell(self, signals: bytes) -> None:
+        """Signals came, by their numbers."""
+        if self._before >= 0 and sys.platform != "win32":
+            os.write(self._before, signals)  # an event loop, which waits for signals as well
+        with self._lock:
+            if self._armed and _ENDING.intersection(signals):
+                self.interrupted = True
+                self._stop()
 
     def _listen(self) -> None:
         receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
-        threading.Thread(target=self._watch, args=(receiver,), name="ollamax-ggml-signals", daemon=True).start()
+        self._release = weakref.finalize(self, self._sender.close)
+        # The thread holds no reference to what it serves, so that a backend that nobody closes can go.
+        arguments = (receiver, weakref.ref(self))
+        threading.Thread(target=_watch, args=arguments, name="ollamax-ggml-signals", daemon=True).start()
 
-    def _watch(self, receiver: socket.socket) -> None:
-        with receiver:
-            while told := receiver.recv(64):
-                if self._before >= 0 and sys.platform != "win32":
-                    os.write(self._before, told)  # an event loop, which waits for signals as well
-                with self._lock:
-                    if self._armed and _ENDING.intersection(told):
-                        self.interrupted = True
-                        self._stop()
+
+def _watch(receiver: socket.socket, owner: Callable[[], Interruption | None]) -> None:
+    with receiver:
+        while signals := receiver.recv(64):
+            interruption = owner()
+            if interruption is not None:
+                interruption.tell(signals)
+            del interruption
