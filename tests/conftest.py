@@ -11,7 +11,7 @@ from small_tokenizer import LLAMA3_SPLIT, QWEN2_SPLIT, save_byte_level
 Checkpoint = Callable[..., Path]
 
 
-@pytest.fixture(scope="session", params=["cpu", "ggml", "onnx"])
+@pytest.fixture(scope="session", params=["cpu", "ggml", "metal", "onnx"])
 def backend(request: pytest.FixtureRequest) -> str:
     """The name of each backend of the checkout."""
     return str(request.param)

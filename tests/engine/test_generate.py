@@ -232,8 +232,12 @@ def test_first_answer_reports_the_time_to_load(load: Load) -> None:
     assert first.eval_tokens == 2
 
 
-def test_num_thread_reaches_the_backend(load: Load) -> None:
-    assert load(num_thread=2).backend.options.threads == 2
+def test_num_thread_reaches_the_backend(load: Load, backend: str) -> None:
+    if backend == "metal":
+        with pytest.raises(BackendError, match="MLX chooses its number of threads itself; leave num_thread out"):
+            load(num_thread=2)
+    else:
+        assert load(num_thread=2).backend.options.threads == 2
     assert load().backend.options.threads is None
 
 

@@ -1,0 +1,1 @@
+"""The MLX backend: Apple's graphics processors, and wherever else MLX runs."""

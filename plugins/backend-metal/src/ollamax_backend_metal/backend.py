@@ -1,0 +1,103 @@
+"""The backend class: MLX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ollamax.backend import Backend, BackendOptions, Probe, Program, Weight
+from ollamax.errors import BackendError
+from ollamax.ml import LEAVES, Graph, Op
+from ollamax.ml.shape import concrete
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ollamax.backend.base import Progress
+    from ollamax.types import TensorInfo
+
+    Array = npt.NDArray[Any]
+
+
+class Metal(Backend):
+    """Runs every op with MLX in float32; Q4_0, Q4_1 and Q8_0 weights stay in blocks, without loss.
+
+    Caches are kept as float32, float16 or Q8_0. The constructor raises BackendError for another type, for a number of
+    threads, which MLX does not let one choose, and where MLX cannot be loaded.
+    """
+
+    name = "metal"
+    ops = frozenset(Op) - LEAVES - {Op.GELU}
+    dim_steps: ClassVar[Mapping[str, int]] = {"S": 256, "W": 256}
+
+    def __init__(self, options: BackendOptions | None = None) -> None:
+        from ollamax_backend_metal.runtime import devices
+
+        found = devices()
+        super().__init__(options)
+        from ollamax_backend_metal.device import MLXDevice
+        from ollamax_backend_metal.states import States
+        from ollamax_backend_metal.weights import Weights
+
+        if self.options.threads is not None:
+            raise BackendError("backend metal: MLX chooses its number of threads itself; leave num_thread out")
+        self._device = MLXDevice(found[self.options.device or next(iter(found))][0])
+        self._states, self._weights = States(self.options.cache_type, self._device), Weights({}, self._device)
+
+    @classmethod
+    def probe(cls) -> Probe:
+        """The devices that MLX has here, a graphics processor first; or why MLX cannot be used."""
+        from ollamax_backend_metal.runtime import devices
+
+        try:
+            return Probe(tuple(device for _, device in devices().values()))
+        except BackendError as error:
+            return Probe(reason=str(error))
+
+    @property
+    def compute_seconds(self) -> float:
+        """Seconds in MLX's evaluation of graphs."""
+        return self._device.seconds
+
+    def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
+        """Take the weights as they are stored; they are converted when a program is built."""
+        from ollamax_backend_metal.weights import Weights
+
+        self._device.check_open()
+        self._weights = Weights(weights, self._device, progress)
+
+    def read_bytes(self, matrix: TensorInfo) -> int:
+        """Numbers, scales and offsets of blocks; other matrices are kept as float32."""
+        from ollamax_backend_metal.blocks import kept_bytes
+
+        return kept_bytes(matrix)
+
+    def build(self, graph: Graph) -> Program:
+        """A walk over the graph at every run; MLX computes what it collected."""
+        from ollamax_backend_metal.program import MLXProgram
+
+        self._device.check_open()
+        for name, node in graph.states.items():
+            self._states.open(name, concrete(node.shape, {}))
+        return MLXProgram(graph, self._weights, self._states, self._device)
+
+    def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
+        """Copy cells from one slot to another, in every state whose name begins with ``prefix``."""
+        self._states.copy_rows(source, target, rows, prefix)
+
+    def read_state(self, name: str, slot: int) -> Array:
+        """A copy of one slot."""
+        return self._states.find(name).slot(slot)
+
+    def write_state(self, name: str, slot: int, value: Array) -> None:
+        """Replace one slot."""
+        state = self._states.find(name)
+        if value.shape != state.shape[1:]:
+            raise BackendError(f"backend metal: state {name!r} takes {state.shape[1:]} per slot, not {value.shape}")
+        state.replace(slot, value)
+
+    def close(self) -> None:
+        """Release weights and states; a second call does nothing."""
+        self._device.close()
+        self._weights.close()
+        self._states.close()

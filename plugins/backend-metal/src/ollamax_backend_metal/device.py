@@ -1,0 +1,55 @@
+"""A device of MLX: arrays come into being there, and are evaluated there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import mlx.core as mx
+
+from ollamax.errors import BackendError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+
+class MLXDevice:
+    """Where a backend computes, and how long it did."""
+
+    def __init__(self, device: Any) -> None:
+        self._device = device
+        self.seconds = 0.0
+        self._closed = False
+
+    def check_open(self) -> None:
+        """Raise BackendError after ``close``."""
+        if self._closed:
+            raise BackendError("backend metal: the backend was closed")
+
+    def close(self) -> None:
+        """Nothing is computed from here on."""
+        self._closed = True
+
+    def used(self) -> AbstractContextManager[Any]:
+        """While this is entered, what MLX collects belongs to the device."""
+        context: AbstractContextManager[Any] = mx.stream(self._device)
+        return context
+
+    def evaluate(self, arrays: Sequence[Any]) -> None:
+        """Compute; what is not evaluated belongs to the thread that collected it, what is belongs to all."""
+        begun = time.perf_counter()
+        try:
+            mx.eval(arrays)
+        finally:
+            self.seconds += time.perf_counter() - begun
+
+    def put(self, values: Array) -> Any:
+        """A copy of ``values`` on the device."""
+        with self.used():
+            result = mx.array(values)
+            mx.eval(result)
+        return result

@@ -1,0 +1,84 @@
+"""Products, norms, and the tables that models look tokens up in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mlx.core as mx
+
+from ollamax.ml import Op, Tensor
+from ollamax.ml.tensor import extra_sources
+from ollamax_backend_metal.blocks import BLOCK, Packed
+from ollamax_backend_metal.run import Kernel, Run
+from ollamax_backend_metal.weights import Weights
+
+
+def convert(weights: Weights, user: Tensor, weight: Tensor) -> None:
+    """Make the form of ``weight`` that ``user`` will ask for."""
+    name = weight.attrs["name"]
+    if user.op is Op.LINEAR and user.srcs[1] is weight and weight not in (user.srcs[0], *user.srcs[2:]):
+        weights.matrix(name)
+    elif not (user.op is Op.EMBEDDING and _from_host(user)):
+        weights.whole(name)
+
+
+def _linear(r: Run, node: Tensor) -> Any:
+    x, weight = r.value(node.srcs[0]), node.srcs[1]
+    matrix = r.weights.matrix(weight.attrs["name"]) if weight.op is Op.WEIGHT else r.value(weight)
+    rows = x.reshape(-1, x.shape[-1])
+    if isinstance(matrix, Packed):
+        kept = matrix.numbers, matrix.scales, matrix.offsets
+        product = mx.quantized_matmul(rows, *kept, transpose=True, group_size=BLOCK, bits=matrix.bits)
+    else:
+        product = rows @ matrix.T
+    bias = extra_sources(node).get("bias")
+    if bias is not None:
+        product = product + r.value(bias)
+    return product.reshape(r.sizes(node))
+
+
+def _from_host(node: Tensor) -> bool:
+    table, ids = node.srcs
+    return table.op is Op.WEIGHT and ids.op is Op.INPUT
+
+
+def _embedding(r: Run, node: Tensor) -> Any:
+    """Rows of the file, of whatever type: the table takes no memory of the device."""
+    table, ids = node.srcs
+    places = r.indices(ids, r.sizes(table)[0])
+    if _from_host(node):
+        return mx.array(r.weights.rows(table.attrs["name"], r.inputs[ids.attrs["name"]]))
+    return mx.take(r.value(table), places, axis=0)
+
+
+def _optional(r: Run, node: Tensor, name: str) -> Any:
+    given = extra_sources(node).get(name)
+    return None if given is None else r.value(given)
+
+
+def _rms_norm(r: Run, node: Tensor) -> Any:
+    return mx.fast.rms_norm(r.value(node.srcs[0]), _optional(r, node, "weight"), node.attrs["eps"])
+
+
+def _layer_norm(r: Run, node: Tensor) -> Any:
+    extra = _optional(r, node, "weight"), _optional(r, node, "bias")
+    return mx.fast.layer_norm(r.value(node.srcs[0]), *extra, node.attrs["eps"])
+
+
+def _conv2d(r: Run, node: Tensor) -> Any:
+    """MLX has channels last."""
+    x, kernel = (r.value(src).transpose(0, 2, 3, 1) for src in node.srcs[:2])
+    result = mx.conv2d(x, kernel, stride=node.attrs["stride"], padding=node.attrs["padding"])
+    bias = _optional(r, node, "bias")
+    return (result if bias is None else result + bias).transpose(0, 3, 1, 2)
+
+
+KERNELS: dict[Op, Kernel] = {
+    Op.MATMUL: lambda r, node: r.value(node.srcs[0]) @ r.value(node.srcs[1]),
+    Op.DEQUANTIZE: lambda r, node: r.value(node.srcs[0]),
+    Op.LINEAR: _linear,
+    Op.EMBEDDING: _embedding,
+    Op.RMS_NORM: _rms_norm,
+    Op.LAYER_NORM: _layer_norm,
+    Op.CONV2D: _conv2d,
+}

@@ -1,0 +1,140 @@
+"""States: caches as MLX arrays ``(slots, cells, ...)``, kept as F32, F16 or Q8_0; a write gives new arrays.
+
+MLX computes a write where the older array lies as soon as nobody else holds that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import mlx.core as mx
+import numpy as np
+
+from ollamax.errors import BackendError
+from ollamax.types import DType
+from ollamax_backend_metal.blocks import BLOCK
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ollamax_backend_metal.device import MLXDevice
+
+    Array = npt.NDArray[Any]
+
+_KEPT = {DType.F32: (mx.float32,), DType.F16: (mx.float16,), DType.Q8_0: (mx.int8, mx.float16)}
+
+
+class State:
+    """One state, zero at first: one array, or numbers and their scales."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: DType, device: MLXDevice) -> None:
+        self.name, self.shape, self.dtype, self._device = name, shape, dtype, device
+        self.slots, self.cells = shape[:2]
+        shapes = [shape]
+        if dtype is DType.Q8_0:
+            if len(shape) < 3 or shape[-1] % BLOCK:
+                raise BackendError(
+                    f"a q8_0 cache needs heads whose width is a multiple of {BLOCK}, not {shape[-1]}; use f16"
+                )
+            shapes.append((*shape[:-1], shape[-1] // BLOCK))
+        with device.used():
+            self._kept = [mx.zeros(part, kind) for part, kind in zip(shapes, _KEPT[dtype], strict=True)]
+            device.evaluate(self._kept)
+
+    @property
+    def version(self) -> list[Any]:
+        """What is kept; raises BackendError where a step failed that was to write it."""
+        if not self._kept:
+            raise BackendError(f"backend metal: state {self.name!r} was lost when a step failed; load the model again")
+        return list(self._kept)
+
+    def put(self, version: Sequence[Any]) -> None:
+        """Keep another version; an empty one stands for a state that is lost."""
+        self._kept = list(version)
+
+    def read(self, version: Sequence[Any], slots: Any, cells: int) -> Any:
+        """The first ``cells`` cells of ``slots (N,)`` as float32."""
+        parts = [part[:, :cells] for part in version]
+        return self._decode(parts if self.slots == 1 else [mx.take(part, slots, axis=0) for part in parts])
+
+    def write(self, version: Sequence[Any], slots: Any, rows: Any, values: Any) -> list[Any]:
+        """The version with ``values (N, T, ...)`` in cells ``rows (N, T)`` of ``slots (N,)``."""
+        places, written = slots[:, None] * self.cells + rows, []
+        for part, new in zip(version, self._encode(values), strict=True):
+            flat = part.reshape(self.slots * self.cells, *part.shape[2:])  # another object: assigning changes it
+            flat[places] = new
+            written.append(flat.reshape(part.shape))
+        return written
+
+    def copy_rows(self, source: int, target: int, rows: Array) -> None:
+        """Copy cells ``rows`` of one slot to another, as they are kept."""
+        with self._device.used():
+            cells = mx.array(rows)
+            for part in self.version:
+                part[target, cells] = part[source, cells]
+            self._device.evaluate(self._kept)
+
+    def slot(self, number: int) -> Array:
+        """A copy of one slot, float32 ``(cells, ...)``."""
+        with self._device.used():
+            return np.array(self._decode([part[number] for part in self.version]))
+
+    def replace(self, number: int, value: Array) -> None:
+        """Put ``value (cells, ...)`` into one slot."""
+        with self._device.used():
+            for part, new in zip(self.version, self._encode(mx.array(value, mx.float32)), strict=True):
+                part[number] = new
+            self._device.evaluate(self._kept)
+
+    def _encode(self, values: Any) -> list[Any]:
+        """As it is kept; a scale of Q8_0 is the largest of 32 values by 127."""
+        if self.dtype is not DType.Q8_0:
+            return [values.astype(_KEPT[self.dtype][0])]
+        blocks = values.reshape(*values.shape[:-1], -1, BLOCK)
+        scales = mx.abs(blocks).max(axis=-1, keepdims=True) / 127
+        numbers = mx.round(blocks / mx.where(scales == 0, 1, scales)).astype(mx.int8)
+        return [numbers.reshape(values.shape), scales[..., 0].astype(mx.float16)]
+
+    def _decode(self, parts: Sequence[Any]) -> Any:
+        if self.dtype is not DType.Q8_0:
+            return parts[0].astype(mx.float32)
+        numbers, scales = (part.astype(mx.float32) for part in parts)
+        return (numbers.reshape(*scales.shape, BLOCK) * scales[..., None]).reshape(numbers.shape)
+
+
+class States:
+    """All states of a loaded backend by name, shared by its programs."""
+
+    def __init__(self, dtype: DType, device: MLXDevice) -> None:
+        if dtype not in _KEPT:
+            known = ", ".join(kind.name.lower() for kind in _KEPT)
+            raise BackendError(f"backend metal keeps no {dtype.name.lower()} cache; choose {known}")
+        self._dtype, self._device = dtype, device
+        self._held: dict[str, State] = {}
+
+    def open(self, name: str, shape: tuple[int, ...]) -> State:
+        """The state of that name, made if it is new; raises BackendError if it exists with another shape."""
+        if name not in self._held:
+            self._held[name] = State(name, shape, self._dtype, self._device)
+        state = self._held[name]
+        if state.shape != shape:
+            raise BackendError(f"backend metal: state {name!r} has shape {state.shape}, not {shape}")
+        return state
+
+    def find(self, name: str) -> State:
+        """An existing state; raises BackendError for an unknown one."""
+        if name not in self._held:
+            known = ", ".join(sorted(self._held)) or "none"
+            raise BackendError(f"backend metal: no state {name!r}; there are: {known}")
+        return self._held[name]
+
+    def copy_rows(self, source: int, target: int, rows: Array, prefix: str) -> None:
+        """Copy cells ``rows`` of slot ``source`` to slot ``target``, in every state whose name begins so."""
+        for name, state in self._held.items():
+            if name.startswith(prefix):
+                state.copy_rows(source, target, rows)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._held.clear()
