@@ -225,6 +225,20 @@ def test_other_threads_may_run_a_program() -> None:
     backend.close()
 
 
+def test_closing_gives_the_memory_back() -> None:
+    before = mx.get_active_memory()
+    backend = Metal()
+    values = np.zeros((512, 512), np.float32)
+    backend.load({"w": Weight("w", DType.F32, values.shape, quantize(values, DType.F32), mapped=False)})
+    program = backend.compile(linear_graph(512, 512, DType.F32))
+    put(cache_program(backend), [0], [[0]], 4)
+    assert mx.get_active_memory() - before > values.nbytes
+    backend.close()
+    assert mx.get_active_memory() == before
+    assert mx.get_cache_memory() == 0
+    del program
+
+
 def test_seconds_of_computing_are_counted() -> None:
     backend = Metal()
     program = cache_program(backend)

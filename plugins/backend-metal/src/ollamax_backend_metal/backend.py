@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ollamax.backend import Backend, BackendOptions, Probe, Program, Weight
 from ollamax.errors import BackendError
@@ -11,12 +11,8 @@ from ollamax.ml import LEAVES, Graph, Op
 from ollamax.ml.shape import concrete
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from ollamax.backend.base import Progress
+    from ollamax.backend.base import Array, Progress
     from ollamax.types import TensorInfo
-
-    Array = npt.NDArray[Any]
 
 
 class Metal(Backend):
@@ -98,6 +94,6 @@ class Metal(Backend):
 
     def close(self) -> None:
         """Release weights and states; a second call does nothing."""
-        self._device.close()
         self._weights.close()
         self._states.close()
+        self._device.close()

@@ -16,12 +16,9 @@ import numpy as np
 from ollamax.types import DType
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from ollamax.backend import Weight
+    from ollamax.backend.base import Array
     from ollamax.types import TensorInfo
-
-    Array = npt.NDArray[Any]
 
 BLOCK = 32
 _BITS = {DType.Q4_0: 4, DType.Q4_1: 4, DType.Q8_0: 8}

@@ -12,9 +12,7 @@ import mlx.core as mx
 from ollamax.errors import BackendError
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Array = npt.NDArray[Any]
+    from ollamax.backend.base import Array
 
 
 class MLXDevice:
@@ -31,8 +29,9 @@ class MLXDevice:
             raise BackendError("backend metal: the backend was closed")
 
     def close(self) -> None:
-        """Nothing is computed from here on."""
+        """Compute nothing from here on, and give the memory back that MLX keeps for later arrays."""
         self._closed = True
+        mx.clear_cache()
 
     def used(self) -> AbstractContextManager[Any]:
         """While this is entered, what MLX collects belongs to the device."""

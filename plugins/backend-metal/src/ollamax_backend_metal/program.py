@@ -18,16 +18,8 @@ from ollamax_backend_metal.states import States
 from ollamax_backend_metal.weights import Weights
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Array = npt.NDArray[Any]
-
-KERNELS: dict[Op, Kernel] = {
-    **elementwise.KERNELS,
-    **movement.KERNELS,
-    **products.KERNELS,
-    **attention.KERNELS,
-}
+    from ollamax.backend.base import Array
+KERNELS: dict[Op, Kernel] = {**elementwise.KERNELS, **movement.KERNELS, **products.KERNELS, **attention.KERNELS}
 
 
 class MLXProgram(Program):

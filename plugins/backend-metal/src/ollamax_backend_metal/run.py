@@ -13,14 +13,11 @@ from ollamax.ml import Graph, Kind, Op, Tensor
 from ollamax.ml.graph import state_name
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax.ml.shape import concrete
-from ollamax_backend_metal.states import State, States
+from ollamax_backend_metal.states import States
 from ollamax_backend_metal.weights import Weights
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Array = npt.NDArray[Any]
-
+    from ollamax.backend.base import Array
 MLX_KIND = {Kind.FLOAT: mx.float32, Kind.INT: mx.int64, Kind.BOOL: mx.bool_}
 
 Kernel = Callable[["Run", Tensor], Any]
@@ -93,6 +90,6 @@ class Run:
 
     def _write(self, node: Tensor, states: States) -> list[Any]:
         held, slots, rows, values = node.srcs
-        state: State = states.find(state_name(held))
+        state = states.find(state_name(held))
         places = self.indices(slots, state.slots), self.indices(rows, state.cells)
         return state.write(self.versions[held], *places, self.value(values))

@@ -16,11 +16,8 @@ from ollamax.types import DType
 from ollamax_backend_metal.blocks import BLOCK
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from ollamax.backend.base import Array
     from ollamax_backend_metal.device import MLXDevice
-
-    Array = npt.NDArray[Any]
 
 _KEPT = {DType.F32: (mx.float32,), DType.F16: (mx.float16,), DType.Q8_0: (mx.int8, mx.float16)}
 

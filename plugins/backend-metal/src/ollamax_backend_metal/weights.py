@@ -12,13 +12,9 @@ from ollamax.ml.dtype import dequantize
 from ollamax_backend_metal.blocks import Packed, pack
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from ollamax.backend import Weight
-    from ollamax.backend.base import Progress
+    from ollamax.backend.base import Array, Progress
     from ollamax_backend_metal.device import MLXDevice
-
-    Array = npt.NDArray[Any]
 
 
 class Weights:
