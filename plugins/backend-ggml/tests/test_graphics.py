@@ -119,14 +119,34 @@ def test_as_many_layers_as_fit_are_taken(monkeypatch: pytest.MonkeyPatch) -> Non
     block = bytes_of["blk.0.ffn.weight"] + 1000
     for room, layers in ((0, 0), (block - 1, 0), (block, 1), (3 * block - 1, 2), (1 << 30, 4)):
         monkeypatch.setattr(placement, "_RESERVE", 0)
-        assert placement.place(graph, None, room, bytes_of, cells).layers == layers
+        assert placement.place(graph, None, placement.Room(room, bytes_of, cells)).layers == layers
+        whole = placement.place(graph, None, placement.Room(room, bytes_of, cells, undivided=True))
+        assert whole.layers == (layers if layers == BLOCKS + 1 else 0)
 
 
 def test_more_layers_than_fit_are_refused_with_the_figures() -> None:
     graph, weights = model()
     bytes_of = {name: stored.data.nbytes for name, stored in weights.items()}
     with pytest.raises(BackendError, match=r"2 layers need 2,000 MB .* and 0 MB are free; take a smaller num_gpu"):
-        placement.place(graph, 2, 1 << 20, bytes_of, dict.fromkeys(graph.states, 10**9))
+        placement.place(graph, 2, placement.Room(1 << 20, bytes_of, dict.fromkeys(graph.states, 10**9)))
+
+
+def test_a_model_that_sees_is_not_split() -> None:
+    graph, weights = model()
+    room = placement.Room(1 << 40, dict.fromkeys(weights, 1), dict.fromkeys(graph.states, 1), undivided=True)
+    for layers in (0, BLOCKS + 1, 99):
+        assert placement.place(graph, layers, room).layers == min(layers, BLOCKS + 1)
+    for layers in (1, BLOCKS):
+        with pytest.raises(
+            BackendError, match="sees pictures is not split between processors; give num_gpu 0, or 4 for"
+        ):
+            placement.place(graph, layers, room)
+    blind, seeing = GGML(), GGML()
+    blind.load(weights)
+    seeing.load(weights | {"v.patch_embd.weight": weights["blk.0.ffn.weight"]})
+    assert (blind._weights.sees, seeing._weights.sees) == (False, True)
+    blind.close()
+    seeing.close()
 
 
 def test_the_demo_model_answers_alike_however_it_is_split() -> None:

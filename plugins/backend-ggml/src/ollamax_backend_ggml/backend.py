@@ -151,13 +151,15 @@ class GGML(Backend):
 
     def _place(self, graph: Graph, cache: Mapping[str, int]) -> dict[str, int]:
         """Decide what the graphics processor holds, once; the memory of each state that it does."""
-        from ollamax_backend_ggml.placement import place
+        from ollamax_backend_ggml.placement import Room, place
 
         if not self._graphics:
             return {}
         if self._placement is None:
             sizes = {name: self._weights.find(name).data.nbytes for name in graph.weights}
-            self._placement = place(graph, self.options.gpu_layers, self._graphics.free, sizes, cache)
+            # A decode step of several sequences with pictures, split between both, ends the process (Vulkan).
+            room = Room(self._graphics.free, sizes, cache, undivided=self._weights.sees)
+            self._placement = place(graph, self.options.gpu_layers, room)
             self._weights.place_on(self._graphics.buffer_type, self._placement.weights)
         return {name: self._graphics.buffer_type for name in cache if name in self._placement.states}
 

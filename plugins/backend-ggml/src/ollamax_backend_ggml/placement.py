@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Op, Tensor
 
 _BLOCK = re.compile(r"blk\.(\d{1,6})\.")
+
+_MOST_LAYERS = 1 << 30
 
 _RESERVE = 256 << 20
 """Bytes of a graphics processor's memory that are left to steps and to others."""
@@ -40,26 +43,48 @@ class Placement:
         return sum(weights[name] for name in self.weights) + sum(states[name] for name in self.states)
 
 
-def place(
-    graph: Graph, layers: int | None, free: int, weights: Mapping[str, int], states: Mapping[str, int]
-) -> Placement:
-    """As many ``layers`` as asked for, or as fit into ``free`` bytes; raises BackendError with the figures."""
-    limit = max(free - _RESERVE, 0)
+@dataclass(frozen=True)
+class Room:
+    """``free`` bytes of a device's memory; what each weight and state of a model takes of it.
+
+    ``undivided`` models lie there as a whole, or not at all.
+    """
+
+    free: int
+    weights: Mapping[str, int]
+    states: Mapping[str, int]
+    undivided: bool = False
+
+    def holds(self, placement: Placement) -> bool:
+        """Whether there is room for it."""
+        return placement.needed(self.weights, self.states) <= self.limit
+
+    @property
+    def limit(self) -> int:
+        """The most bytes that a model may take."""
+        return max(self.free - _RESERVE, 0)
+
+
+def place(graph: Graph, layers: int | None, room: Room) -> Placement:
+    """As many ``layers`` as asked for, or as fit; raises BackendError with the figures."""
+    whole = Placement(graph, _MOST_LAYERS)
     if layers is not None:
         chosen = Placement(graph, layers)
-        needed = chosen.needed(weights, states)
-        if needed > limit:
+        if room.undivided and 0 < chosen.layers < whole.layers:
+            raise BackendError(
+                "backend ggml: a model that sees pictures is not split between processors; give num_gpu 0, or "
+                f"{whole.layers} for all of it"
+            )
+        if not room.holds(chosen):
+            needed = chosen.needed(room.weights, room.states)
             raise BackendError(
                 f"backend ggml: {chosen.layers} layers need {needed / 1e6:,.0f} MB of the graphics processor's memory "
-                f"and {limit / 1e6:,.0f} MB are free; take a smaller num_gpu or num_ctx"
+                f"and {room.limit / 1e6:,.0f} MB are free; take a smaller num_gpu or num_ctx"
             )
         return chosen
-    chosen = Placement(graph, 0)
-    while True:
-        more = Placement(graph, chosen.layers + 1)
-        if more.layers == chosen.layers or more.needed(weights, states) > limit:
-            return chosen
-        chosen = more
+    counts = (0, whole.layers) if room.undivided else range(whole.layers + 1)
+    fitting = [placement for count in counts if room.holds(placement := Placement(graph, count))]
+    return fitting[-1]
 
 
 def _block(name: str) -> int | None:

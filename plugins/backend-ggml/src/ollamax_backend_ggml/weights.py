@@ -60,6 +60,11 @@ class Weights:
             raise BackendError(f"backend ggml: weight {name!r} was not loaded")
         return self._stored[name]
 
+    @property
+    def sees(self) -> bool:
+        """Whether they are of a model with a vision part, by GGUF's names of tensors."""
+        return any(name.startswith("v.") for name in self._stored)
+
     def plain(self, name: str) -> int:
         """The tensor as it is stored."""
         if name not in self._plain:
