@@ -82,6 +82,27 @@ def test_rows_and_products(dtype: DType, rows: int, threads: int) -> None:
     backend.close()
 
 
+@pytest.mark.parametrize("dtype", [DType.Q4_0, DType.Q4_K], ids=lambda dtype: dtype.name)
+def test_products_of_any_number_of_rows(dtype: DType) -> None:
+    """Rows beyond whole tiles are filled up, and the filling is seen by nobody."""
+    data, values = random_weight(24, dtype)
+    x = graph_input("x", ("T", WIDTH), Kind.FLOAT)
+    out = optional(Op.LINEAR, x, weight("w", (24, WIDTH), dtype), extra={"bias": weight("b", (24,))})
+    bias = np.arange(24, dtype=np.float32)
+    backend = GGML()
+    stored = Weight("b", DType.F32, (24,), bias.view(np.uint8), mapped=False)
+    backend.load({"w": Weight("w", dtype, (24, WIDTH), data, mapped=False), "b": stored})
+    program = backend.compile(Graph({"out": out, "sum": out.sum(0)}))
+    given = np.random.default_rng(1).normal(size=(19, WIDTH)).astype(np.float32)
+    whole = given @ values.T + bias
+    tolerance = QUANTIZED * np.abs(whole).max()
+    for rows in range(1, 20):
+        found = program.run({"x": given[:rows]}, {"T": rows})
+        np.testing.assert_allclose(found["out"], whole[:rows], rtol=0, atol=tolerance)
+        np.testing.assert_allclose(found["sum"], found["out"].sum(0, keepdims=True), rtol=1e-4, atol=1e-3)
+    backend.close()
+
+
 @pytest.mark.parametrize("dtype", STORED, ids=lambda dtype: dtype.name)
 def test_values_for_any_other_op(dtype: DType) -> None:
     data, values = random_weight(6, dtype)

@@ -17,13 +17,28 @@ from ollamax_backend_ggml.sizes import Sizes, fast_first, merged
 def linear(b: Builder, node: Tensor) -> Value:
     """All rows in one product with the weight as it is stored, or packed."""
     x, weight = b.value(node.srcs[0]), node.srcs[1]
-    if weight.op is Op.WEIGHT:
-        matrix = b.parts.weights.matrix(weight.attrs["name"])
+    if weight.op is not Op.WEIGHT:
+        product = b.make("mul_mat", b.shaped(b.value(weight), *b.shape(weight)[::-1]), b.flat(x))
+    elif b.parts.weights.is_packed(weight.attrs["name"]):
+        product = _packed_product(b, b.parts.weights.matrix(weight.attrs["name"]), x, b.shape(node)[-1])
     else:
-        matrix = b.shaped(b.value(weight), *b.shape(weight)[::-1])
-    product = b.make("mul_mat", matrix, b.flat(x))
+        product = b.make("mul_mat", b.parts.weights.matrix(weight.attrs["name"]), b.flat(x))
     bias = extra_sources(node).get("bias")
     return b.result(product if bias is None else b.make("add", product, _vector(b, bias)), node)
+
+
+_TILE = 4
+"""Rows that the library multiplies with a packed matrix at once; it reads the matrix again for each row left over."""
+
+
+def _packed_product(b: Builder, matrix: int, x: Value, width: int) -> int:
+    """Filled up to whole tiles where that is faster: among few rows, a tile takes as long as two rows left over."""
+    rows = math.prod(x.shape[:-1])
+    over = rows % _TILE
+    if over < 3 and (over == 0 or rows < 3 * _TILE):
+        return b.make("mul_mat", matrix, b.flat(x))
+    filled = b.once(("filled", x.tensor), lambda: b.make("pad", b.flat(x), 0, _TILE - over, 0, 0))
+    return b.make("view_2d", b.make("mul_mat", matrix, filled), width, rows, 4 * width, 0)
 
 
 def matmul(b: Builder, node: Tensor) -> Value:

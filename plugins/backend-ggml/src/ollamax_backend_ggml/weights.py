@@ -76,6 +76,10 @@ class Weights:
         """The tensor that ``linear`` multiplies with."""
         return self._matrices.get(name) or self.plain(name)
 
+    def is_packed(self, name: str) -> bool:
+        """Whether ``linear`` multiplies with a packed form."""
+        return name in self._matrices and name not in self._elsewhere
+
     def plan(self, graph: Graph) -> Packing:
         """Check the weights of ``graph`` and say what must be copied; raises BackendError for a type without ops."""
         sizes: dict[str, int] = {}
