@@ -47,7 +47,7 @@ def test_decode_copies_and_slides_work_on_what_is_kept(load: Load, kind: str) ->
 def test_memory_is_what_the_type_promises(load: Load) -> None:
     sizes = {}
     for kind in ("f32", "f16", "q8_0"):
-        state = load(WIDE, cache_type=kind).backend._states.find("cache.0.key")  # type: ignore[attr-defined]
+        state = load(WIDE, cache_type=kind).backend.states.find("cache.0.key")  # type: ignore[attr-defined]
         sizes[kind] = sum(kept.nbytes for kept in state._kept)
     assert sizes["f16"] * 2 == sizes["f32"]
     assert sizes["q8_0"] * 32 * 4 == sizes["f32"] * 34

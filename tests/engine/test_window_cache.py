@@ -30,7 +30,7 @@ def prompt_tokens(chunks: Any) -> int:
 
 
 def kept_bytes(model: Model, name: str) -> int:
-    state = model.backend._states.find(name)  # type: ignore[attr-defined]
+    state = model.backend.states.find(name)  # type: ignore[attr-defined]
     return sum(kept.nbytes for kept in state._kept)
 
 
@@ -40,7 +40,7 @@ def test_memory_follows_the_window_and_the_step_not_the_context(load: Load, cont
     cell = 2 * 8 * 4  # heads, their width, bytes
     assert kept_bytes(model, "window.0.key") == kept_bytes(model, "window.1.value") == 2 * (WINDOW + BATCH) * cell
     assert kept_bytes(model, "cache.0.key") == kept_bytes(model, "cache.1.value") == 2 * context * cell
-    assert set(model.backend._states._held) == {  # type: ignore[attr-defined]
+    assert set(model.backend.states._held) == {  # type: ignore[attr-defined]
         f"{kind}.{layer}.{what}" for kind in ("cache", "window") for layer in (0, 1) for what in ("key", "value")
     }
 

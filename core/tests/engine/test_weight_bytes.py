@@ -21,7 +21,7 @@ TENSORS = {
 
 class Stored(Backend):
     ops = frozenset(Op) - LEAVES
-    probe = load = build = copy_rows = read_state = write_state = close = None
+    probe = load = build = close = None
 
 
 class Unpacked(Stored):

@@ -186,7 +186,7 @@ def test_a_write_needs_no_second_copy_of_a_state(dtype: DType) -> None:
     program = backend.compile(Graph({"out": state_read(held, slots, cells=2)}))
     inputs = {"slots": np.array([1]), "rows": np.array([[1]]), "values": np.ones((1, 1, 8, 64), np.float32)}
     program.run(inputs, {"N": 1, "T": 1, "S": 4})
-    kept = sum(part.nbytes for part in backend._states.find("s").version)
+    kept = sum(part.nbytes for part in backend.states.find("s").version)
     before = mx.get_active_memory()
     mx.reset_peak_memory()
     program.run(inputs, {"N": 1, "T": 1, "S": 4})

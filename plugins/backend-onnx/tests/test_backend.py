@@ -180,9 +180,9 @@ def test_a_state_is_written_where_it_lies() -> None:
     """Only the cells that a run looks at are bound, at one address for what was and what is."""
     backend = ONNX()
     program = cache_program(backend)
-    (kept,) = backend._states.find("s")._kept
+    (kept,) = backend.states.find("s")._kept
     put(program, [1], [[2]], 4, value=3.0)
-    assert backend._states.find("s")._kept[0] is kept
+    assert backend.states.find("s")._kept[0] is kept
     assert kept.shape == (8, 3, 2, 4)
     assert kept[2, 1].min() == 3
     assert kept.sum() == 24

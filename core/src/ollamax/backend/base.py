@@ -8,8 +8,10 @@ A package returns its class from the hook ``ollamax_backends``. The smallest one
 
         @classmethod
         def probe(cls): return Probe((Device("cpu", "CPU", memory=None, rank=1.0),))
-        def load(self, weights, progress=None): self.weights = weights
-        def build(self, graph): return MyProgram(graph, self.weights)
+        def load(self, weights, progress=None): self.weights = StoredWeights(self.name, weights, progress)
+        def build(self, graph):
+            self.states.open(graph, MyState)   # states.py: rows that core copies, reads and replaces
+            return MyProgram(graph, self.weights, self.states)
         ...
 
 One thread uses a loaded backend at a time.
@@ -25,6 +27,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ollamax.backend.check import check_inputs
+from ollamax.backend.states import States
 from ollamax.errors import BackendError
 from ollamax.ml.graph import Graph
 from ollamax.ml.lower import lower
@@ -129,8 +132,20 @@ class Backend(ABC):
     takes_gpu_layers: ClassVar[bool] = False
     """Whether it can split a model between the processor and a graphics processor."""
 
+    cache_types: ClassVar[tuple[DType, ...]] = (DType.F32,)
+    """How it can store states."""
+
+    states: States[Any]
+    """Its states, which come into being when a program is built."""
+
     def __init__(self, options: BackendOptions | None = None) -> None:
         self.options = options or BackendOptions()
+        self.states = States(self.name, self.options.cache_type)
+        if self.options.cache_type not in self.cache_types:
+            known = ", ".join(kind.name.lower() for kind in self.cache_types)
+            raise BackendError(
+                f"backend {self.name} keeps no {self.options.cache_type.name.lower()} cache; choose {known}"
+            )
         if self.options.gpu_layers and not self.takes_gpu_layers:
             raise BackendError(
                 f"backend {self.name} does not split a model between processors; leave num_gpu out, or take another "
@@ -178,20 +193,21 @@ class Backend(ABC):
     def build(self, graph: Graph) -> Program:
         """A program for a graph that holds only ``ops``; its states come into being here, as zeros."""
 
-    @abstractmethod
     def copy_rows(self, source: int, target: int, rows: npt.NDArray[np.int64], prefix: str = "") -> None:
         """Copy cells ``rows`` of slot ``source`` to the same cells of slot ``target``.
 
         In every state whose name begins with ``prefix``: those of a cache have one prefix and equally many cells.
         """
+        self.states.copy_rows(source, target, rows, prefix)
 
-    @abstractmethod
     def read_state(self, name: str, slot: int) -> Array:
         """A copy of one slot of a state: ``(cells, ...)``, float32."""
+        value: Array = self.states.find(name).slot(slot)
+        return value
 
-    @abstractmethod
     def write_state(self, name: str, slot: int, value: Array) -> None:
         """Replace one slot of a state."""
+        self.states.replace(name, slot, value)
 
     def export(self, graphs: Mapping[str, Graph], directory: Path) -> None:  # noqa: ARG002
         """Write ``graphs``, by the names of their files, and the loaded weights they need into an empty ``directory``.

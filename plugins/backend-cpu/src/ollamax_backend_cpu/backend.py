@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
-from ollamax.errors import BackendError
 from ollamax.ml import LEAVES, Graph, Op
-from ollamax.types import TensorInfo
+from ollamax.types import DType, TensorInfo
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,14 +28,13 @@ class CPU(Backend):
 
     name = "cpu"
     ops = frozenset(Op) - LEAVES
+    cache_types = (DType.F32, DType.F16, DType.Q8_0)
 
     def __init__(self, options: BackendOptions | None = None) -> None:
-        from ollamax_backend_cpu.states import States
         from ollamax_backend_cpu.weights import Weights
 
         super().__init__(options)
         self._weights = Weights({})
-        self._states = States(self.options.cache_type)
         self._threads = self.options.threads
         self._joined = False
 
@@ -65,31 +63,18 @@ class CPU(Backend):
     def build(self, graph: Graph) -> Program:
         """A list of kernels."""
         from ollamax_backend_cpu.program import CPUProgram
+        from ollamax_backend_cpu.states import CPUState
 
-        return CPUProgram(graph, self._weights, self._states, self._threads)
-
-    def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
-        """Copy cells from one slot to another, in every state whose name begins with ``prefix``."""
-        self._states.copy_rows(source, target, rows, prefix)
-
-    def read_state(self, name: str, slot: int) -> Array:
-        """A copy of one slot."""
-        return self._states.find(name).slot(slot)
-
-    def write_state(self, name: str, slot: int, value: Array) -> None:
-        """Replace one slot."""
-        state = self._states.find(name)
-        if value.shape != state.shape[1:]:
-            raise BackendError(f"backend cpu: state {name!r} takes {state.shape[1:]} per slot, not {value.shape}")
-        state.replace(slot, value)
+        self.states.open(graph, lambda _name, shape: CPUState(shape, self.options.cache_type))
+        return CPUProgram(graph, self._weights, self.states, self._threads)
 
     def close(self) -> None:
         """Release weights and states, and the thread limit with the last model."""
-        from ollamax_backend_cpu.states import States
         from ollamax_backend_cpu.threads import BLAS
         from ollamax_backend_cpu.weights import Weights
 
-        self._weights, self._states = Weights({}), States()
+        self._weights = Weights({})
+        self.states.clear()
         if self._joined:
             self._joined = False
             BLAS.leave()

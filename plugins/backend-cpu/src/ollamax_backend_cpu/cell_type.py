@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ollamax.errors import BackendError
 from ollamax.types import DType
 
 Array = npt.NDArray[Any]
@@ -55,11 +54,7 @@ class BlockCells(CellType):
     """Q8_0: 32 values share a scale, the largest magnitude divided by 127, kept as float16 (ggml's block_q8_0)."""
 
     def empty(self, shape: tuple[int, ...]) -> list[Array]:
-        """Zeros; raises BackendError for a width that blocks do not divide."""
-        if shape[-1] % _BLOCK:
-            raise BackendError(
-                f"a q8_0 cache needs heads whose width is a multiple of {_BLOCK}, not {shape[-1]}; use f16"
-            )
+        """Zeros."""
         return [np.zeros(shape, np.int8), np.zeros((*shape[:-1], shape[-1] // _BLOCK), np.float16)]
 
     def encode(self, values: Array) -> list[Array]:
@@ -82,11 +77,3 @@ CELL_TYPES: dict[DType, CellType] = {
     DType.F16: PlainCells(np.float16),
     DType.Q8_0: BlockCells(),
 }
-
-
-def cell_type(dtype: DType) -> CellType:
-    """How cells of ``dtype`` are stored; raises BackendError for a type that this backend does not keep."""
-    if dtype not in CELL_TYPES:
-        known = ", ".join(kind.name.lower() for kind in CELL_TYPES)
-        raise BackendError(f"backend cpu keeps no {dtype.name.lower()} cache; choose {known}")
-    return CELL_TYPES[dtype]

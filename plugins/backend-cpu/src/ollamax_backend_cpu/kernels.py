@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ollamax.backend import States
 from ollamax.ml import Graph, Op, Tensor
 from ollamax.ml.graph import state_name
 from ollamax.ml.reference import IMPLEMENTATIONS, rope_angles
-from ollamax.ml.shape import concrete
 from ollamax.ml.tensor import extra_sources
 from ollamax_backend_cpu.attention import Attention, MaskForm
 from ollamax_backend_cpu.gelu import gelu as exact_gelu
-from ollamax_backend_cpu.states import States
+from ollamax_backend_cpu.states import CPUState
 from ollamax_backend_cpu.weights import Weights
 
 Array = npt.NDArray[Any]
@@ -30,7 +30,7 @@ NOTHING = np.zeros((), np.float32)
 class Builder:
     """What the makers of one program share: weights, states, and values that several nodes use in a step."""
 
-    def __init__(self, graph: Graph, weights: Weights, states: States) -> None:
+    def __init__(self, graph: Graph, weights: Weights, states: States[CPUState]) -> None:
         self.graph, self.weights, self.states = graph, weights, states
         self.turns: dict[tuple[Any, ...], Turn] = {}
         self.masks: dict[Tensor, MaskForm] = {}
@@ -175,14 +175,14 @@ def state_read(builder: Builder, node: Tensor) -> Kernel:
     name, target = state_name(node.srcs[0]), node.srcs[0]
     while target.op is not Op.STATE:
         target = target.srcs[0]
-    state = builder.states.open(name, concrete(target.shape, {}))
+    state = builder.states.find(name)
     cells = node.attrs["cells"]
     return lambda dims, _, slots: state.read(slots, cells if isinstance(cells, int) else dims[cells])
 
 
 def state_write(builder: Builder, node: Tensor) -> Kernel:
     """In place: older versions are dead."""
-    state = builder.states.open(state_name(node), concrete(node.shape, {}))
+    state = builder.states.find(state_name(node))
 
     def run(_: Dims, __: Array, slots: Array, rows: Array, values: Array) -> Array:
         state.write(slots, rows, values)

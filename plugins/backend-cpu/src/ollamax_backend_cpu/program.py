@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ollamax.backend import Program
+from ollamax.backend import Program, States
 from ollamax.ml import Graph, Op, Tensor
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax_backend_cpu.kernels import NOTHING, Builder, Kernel
-from ollamax_backend_cpu.states import States
+from ollamax_backend_cpu.states import CPUState
 from ollamax_backend_cpu.threads import BLAS
 from ollamax_backend_cpu.weights import Weights
 
@@ -33,7 +33,7 @@ class Step:
 class CPUProgram(Program):
     """Runs a graph with NumPy on ``threads`` threads; values live in a list, by the number of their node."""
 
-    def __init__(self, graph: Graph, weights: Weights, states: States, threads: int | None) -> None:
+    def __init__(self, graph: Graph, weights: Weights, states: States[CPUState], threads: int | None) -> None:
         super().__init__(graph)
         self._threads = threads
         numbers = {node: number for number, node in enumerate(graph.nodes)}

@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ollamax.errors import BackendError
+from ollamax.backend import State
 from ollamax.types import DType
-from ollamax_backend_cpu.cell_type import CellType, cell_type
+from ollamax_backend_cpu.cell_type import CELL_TYPES
 
 Array = npt.NDArray[Any]
 
 
-class State:
+class CPUState(State):
     """One state, zero at first."""
 
-    def __init__(self, shape: tuple[int, ...], cells: CellType) -> None:
-        self.shape, self._cells = shape, cells
+    def __init__(self, shape: tuple[int, ...], dtype: DType) -> None:
+        self.shape, self._cells = shape, CELL_TYPES[dtype]
         self._by_head = len(shape) == 4
-        self._kept = cells.empty((shape[0], shape[2], shape[1], shape[3]) if self._by_head else shape)
+        self._kept = self._cells.empty((shape[0], shape[2], shape[1], shape[3]) if self._by_head else shape)
 
     def read(self, slots: Array, cells: int) -> Array:
         """The first ``cells`` cells of ``slots``; float32 is not copied where the slots are neighbours."""
@@ -55,33 +55,3 @@ class State:
     def _views(self) -> list[Array]:
         """What is kept, with cells before heads; writing to these writes the state."""
         return [kept.swapaxes(1, 2) for kept in self._kept] if self._by_head else self._kept
-
-
-class States:
-    """All states of a loaded backend by name, shared by its programs."""
-
-    def __init__(self, dtype: DType = DType.F32) -> None:
-        self._held: dict[str, State] = {}
-        self._cells = cell_type(dtype)
-
-    def open(self, name: str, shape: tuple[int, ...]) -> State:
-        """The state of that name, made if it is new; raises BackendError if it exists with another shape."""
-        if name not in self._held:
-            self._held[name] = State(shape, self._cells)
-        state = self._held[name]
-        if state.shape != shape:
-            raise BackendError(f"backend cpu: state {name!r} has shape {state.shape}, not {shape}")
-        return state
-
-    def find(self, name: str) -> State:
-        """An existing state; raises BackendError for an unknown one."""
-        if name not in self._held:
-            known = ", ".join(sorted(self._held)) or "none"
-            raise BackendError(f"backend cpu: no state {name!r}; there are: {known}")
-        return self._held[name]
-
-    def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
-        """Copy cells ``rows`` of slot ``source`` to slot ``target``, in every state whose name begins so."""
-        for name, state in self._held.items():
-            if name.startswith(prefix):
-                state.copy_rows(source, target, rows)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ollamax.backend import Backend, BackendOptions, Probe, Program, Weight
 from ollamax.errors import BackendError
 from ollamax.ml import LEAVES, Graph, Op
-from ollamax.ml.shape import concrete
+from ollamax.types import DType
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ollamax_backend_ggml.graphics import Graphics
     from ollamax_backend_ggml.placement import Placement
     from ollamax_backend_ggml.program import GGMLProgram
+    from ollamax_backend_ggml.states import GGMLState
     from ollamax_backend_ggml.weights import Weights
 
     Array = npt.NDArray[Any]
@@ -34,20 +35,19 @@ class GGML(Backend):
     ops = frozenset(Op) - LEAVES
     dim_steps: ClassVar[Mapping[str, int]] = {"S": 256, "W": 256}
     takes_gpu_layers = True
+    cache_types = (DType.F32, DType.F16, DType.Q8_0)
 
     def __init__(self, options: BackendOptions | None = None) -> None:
         from ollamax_backend_ggml.bucket import Scratch
         from ollamax_backend_ggml.library import library
         from ollamax_backend_ggml.memory import Residents
         from ollamax_backend_ggml.processor import Processor
-        from ollamax_backend_ggml.states import States
 
         super().__init__(options)
         self._library = loaded = library()
         self._processor = Processor(loaded, self.options.threads)
         self._processor.graphics = self._graphics = self._start_graphics()
         self._residents = Residents(loaded)
-        self._states = States(self.options.cache_type, self._residents)
         self._placement: Placement | None = None
         self._scratch = Scratch(loaded, self._processor)
         self._weights = self._stored({}, None)
@@ -82,18 +82,17 @@ class GGML(Backend):
         from ollamax_backend_ggml.host import Host
         from ollamax_backend_ggml.memory import require
         from ollamax_backend_ggml.program import GGMLProgram
+        from ollamax_backend_ggml.states import state_size
 
         self._check_open()
         host = Host(graph)
-        shapes = {name: concrete(node.shape, {}) for name, node in graph.states.items()}
-        cache = {name: self._states.needed(name, shape) for name, shape in shapes.items()}
+        cache = {name: state_size(shape, self.options.cache_type) for name, shape in self.states.new(graph).items()}
         away = self._place(graph, cache)
         packing = self._weights.plan(graph)
         require({"weights": packing.memory, "cache": sum(cache[name] for name in cache if name not in away)})
-        for name, shape in shapes.items():
-            self._states.open(name, shape, away.get(name))
+        self.states.open(graph, lambda name, shape: self._new_state(shape, away.get(name)))
         self._weights.take(graph, packing)
-        parts = Parts(self._library, graph, host, self._weights, self._states, self._residents, self._constants, {})
+        parts = Parts(self._library, graph, host, self._weights, self.states, self._residents, self._constants, {})
         program = GGMLProgram(parts, self._processor, self._scratch)
         self._programs.append(program)
         return program
@@ -106,21 +105,6 @@ class GGML(Backend):
     def compute_seconds(self) -> float:
         """Seconds that the library has computed so far."""
         return self._processor.seconds
-
-    def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
-        """Copy cells from one slot to another, in every state whose name begins with ``prefix``."""
-        self._states.copy_rows(source, target, rows, prefix)
-
-    def read_state(self, name: str, slot: int) -> Array:
-        """A copy of one slot."""
-        return self._states.find(name).slot(slot)
-
-    def write_state(self, name: str, slot: int, value: Array) -> None:
-        """Replace one slot."""
-        state = self._states.find(name)
-        if value.shape != state.shape[1:]:
-            raise BackendError(f"backend ggml: state {name!r} takes {state.shape[1:]} per slot, not {value.shape}")
-        state.replace(slot, value)
 
     def close(self) -> None:
         """Release weights, states, programs and threads; a second call does nothing."""
@@ -162,6 +146,15 @@ class GGML(Backend):
             self._placement = place(graph, self.options.gpu_layers, room)
             self._weights.place_on(self._graphics.buffer_type, self._placement.weights)
         return {name: self._graphics.buffer_type for name in cache if name in self._placement.states}
+
+    def _new_state(self, shape: tuple[int, ...], memory: int | None) -> GGMLState:
+        """A state in plain memory, or in that of the buffer type ``memory``."""
+        from ollamax_backend_ggml.states import DeviceState, GGMLState
+
+        dtype = self.options.cache_type
+        if memory is None:
+            return GGMLState(shape, dtype, self._residents)
+        return DeviceState(shape, dtype, self._residents, memory)
 
     def _stored(self, weights: Mapping[str, Weight], progress: Progress | None) -> Weights:
         from ollamax_backend_ggml.weights import Weights

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ollamax.backend import States
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Op, Tensor
 from ollamax.ml.shape import concrete
@@ -17,7 +18,7 @@ from ollamax_backend_ggml.host import Host, Values, Write, write_floats
 from ollamax_backend_ggml.library import Library, tensor
 from ollamax_backend_ggml.memory import Residents, aligned
 from ollamax_backend_ggml.sizes import Sizes, fast_first
-from ollamax_backend_ggml.states import State, States
+from ollamax_backend_ggml.states import GGMLState
 from ollamax_backend_ggml.weights import Weights
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Parts:
     graph: Graph
     host: Host
     weights: Weights
-    states: States
+    states: States[GGMLState]
     residents: Residents
     constants: dict[Any, int]
     turns: dict[Any, Turn]
@@ -187,7 +188,7 @@ class Builder:
         bound = node.attrs["bound"] if node.op is Op.INPUT else None
         return bound is not None and concrete((bound,), self.dims)[0] <= limit
 
-    def state(self, node: Tensor) -> State:
+    def state(self, node: Tensor) -> GGMLState:
         """The state that a version belongs to."""
         while node.op is not Op.STATE:
             node = node.srcs[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ollamax.errors import BackendError
+from ollamax.backend import State
 from ollamax.ml.dtype import dequantize, quantize
 from ollamax.types import DType
 from ollamax_backend_ggml.memory import Residents, zeros
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-STATE_TYPES = (DType.F32, DType.F16, DType.Q8_0)
 
-
-class State:
+class GGMLState(State):
     """One state ``(slots, cells, ...)``, zero at first.
 
     ``tensor`` is ``(width, heads, cells, slots)`` for the library, ``rows`` the same memory as ``(heads * width,
@@ -62,7 +60,7 @@ class State:
         self._kept[slot] = cells
 
 
-class DeviceState(State):
+class DeviceState(GGMLState):
     """A state in memory of another kind, which is read and written by copies.
 
     A slot has some cells more than asked for where its beginning would else not lie as the device wants it.
@@ -85,55 +83,7 @@ class DeviceState(State):
         self._residents.write(self.tensor, slot * self._cell * self.cells, cells)
 
 
-class States:
-    """All states of a loaded backend by name, shared by its programs."""
-
-    def __init__(self, dtype: DType, residents: Residents) -> None:
-        if dtype not in STATE_TYPES:
-            known = ", ".join(kind.name.lower() for kind in STATE_TYPES)
-            raise BackendError(f"backend ggml keeps no {dtype.name.lower()} cache; choose {known}")
-        self._dtype, self._residents = dtype, residents
-        self._held: dict[str, State] = {}
-
-    def needed(self, name: str, shape: tuple[int, ...]) -> int:
-        """Bytes that opening a state would take; raises BackendError where it exists with another shape."""
-        if name not in self._held:
-            return state_size(shape, self._dtype)
-        if self._held[name].shape != shape:
-            raise BackendError(f"backend ggml: state {name!r} has shape {self._held[name].shape}, not {shape}")
-        return 0
-
-    def open(self, name: str, shape: tuple[int, ...], kind: int | None = None) -> State:
-        """The state of that name, made if it is new: in plain memory, or in that of a buffer type ``kind``."""
-        if self.needed(name, shape):
-            if kind is None:
-                self._held[name] = State(shape, self._dtype, self._residents)
-            else:
-                self._held[name] = DeviceState(shape, self._dtype, self._residents, kind)
-        return self._held[name]
-
-    def find(self, name: str) -> State:
-        """An existing state; raises BackendError for an unknown one."""
-        if name not in self._held:
-            known = ", ".join(sorted(self._held)) or "none"
-            raise BackendError(f"backend ggml: no state {name!r}; there are: {known}")
-        return self._held[name]
-
-    def copy_rows(self, source: int, target: int, rows: Array, prefix: str) -> None:
-        """Copy cells ``rows`` of slot ``source`` to slot ``target``, in every state whose name begins so."""
-        for name, state in self._held.items():
-            if name.startswith(prefix):
-                state.copy_rows(source, target, rows)
-
-
 def state_size(shape: tuple[int, ...], dtype: DType) -> int:
-    """Bytes of a state; raises BackendError for one that cannot be stored so."""
+    """Bytes of a state."""
     width = shape[-1] if len(shape) > 2 else 1
-    if len(shape) < 2 or 0 in shape:
-        raise BackendError(f"backend ggml: a state of shape {shape} has no slots of cells")
-    if width % dtype.block_size:
-        raise BackendError(
-            f"a {dtype.name.lower()} cache needs heads whose width is a multiple of {dtype.block_size}, not {width}; "
-            "use f16"
-        )
     return dtype.row_bytes(width) * (math.prod(shape) // width)

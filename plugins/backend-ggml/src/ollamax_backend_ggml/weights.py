@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from ollamax.backend import Weight
+from ollamax.backend import StoredWeights, Weight
 from ollamax.errors import BackendError
 from ollamax.mapped_pages import drop_pages
 from ollamax.ml import Graph, Op
@@ -27,7 +26,7 @@ _FOR_WEIGHTS = 1
 _LOOK_UPS = (Op.EMBEDDING, Op.TAKE)
 
 
-class Weights:
+class Weights(StoredWeights):
     """Makes tensors of stored weights when a graph first needs them.
 
     A matrix that ``linear`` multiplies with is packed if the library has a packed form of its type; it is then copied,
@@ -43,22 +42,15 @@ class Weights:
         stored: Mapping[str, Weight],
         progress: Progress | None,
     ) -> None:
+        super().__init__("ggml", stored, progress)
         self._library, self._processor, self._residents = library, processor, residents
-        self._stored, self._progress, self._done = stored, progress, 0
         self._plain: dict[str, int] = {}
         self._matrices: dict[str, int] = {}
-        self._counted: set[str] = set()
         self._device, self._elsewhere = 0, frozenset[str]()
 
     def place_on(self, memory: int, names: frozenset[str]) -> None:
         """Copy these weights to memory of buffer type ``memory`` when a program needs them."""
         self._device, self._elsewhere = memory, names
-
-    def find(self, name: str) -> Weight:
-        """The stored weight; raises BackendError for one that was never loaded."""
-        if name not in self._stored:
-            raise BackendError(f"backend ggml: weight {name!r} was not loaded")
-        return self._stored[name]
 
     @property
     def sees(self) -> bool:
@@ -86,8 +78,8 @@ class Weights:
         kinds: dict[str, int] = {}
         copied = 0
         for name, node in graph.weights.items():
-            stored = self.find(name)
-            _check(stored, node.shape)
+            stored = self.find(name, node.shape)
+            _check(stored)
             users = graph.users[node]
             multiplied = [user for user in users if user.op is Op.LINEAR and user.srcs[1] is node]
             looked_up = any(user.op in _LOOK_UPS for user in users)
@@ -113,7 +105,7 @@ class Weights:
                 self._plain.setdefault(name, self._matrices[name])
             elif name not in packing.kinds:
                 self.plain(name)
-                self._count(name)
+                self.count(self._stored[name])
 
     def _pack(self, kind: int, sizes: Mapping[str, int]) -> None:
         """Copy weights into one buffer of type ``kind``."""
@@ -137,7 +129,7 @@ class Weights:
         with ThreadPoolExecutor(1 if kind == self._device else self._processor.threads) as pool:
             for name in pool.map(self._fill, made, made.values()):
                 self._matrices[name] = made[name]
-                self._count(name)
+                self.count(self._stored[name])
 
     def _fill(self, name: str, made: int) -> str:
         data = self._stored[name].data
@@ -145,13 +137,6 @@ class Weights:
         if self._stored[name].mapped:
             drop_pages(data)
         return name
-
-    def _count(self, name: str) -> None:
-        if name not in self._counted:
-            self._counted.add(name)
-            self._done += self._stored[name].data.size
-            if self._progress is not None:
-                self._progress(self._done)
 
     def _kind(self, stored: Weight, multiplied: bool) -> int | None:
         """The buffer type that a weight is copied to, unless it was before."""
@@ -205,20 +190,12 @@ def _sizes(stored: Weight) -> tuple[int, ...]:
     return stored.shape[::-1] or (1,)
 
 
-def _check(stored: Weight, shape: tuple[object, ...]) -> None:
-    name, dtype = stored.name, stored.dtype
+def _check(stored: Weight) -> None:
+    """Raise BackendError for what the library does not compute with."""
     problem = None
-    if dtype in UNUSABLE:
-        problem = f"is {dtype.name}, which ggml does not compute with; convert it to F32 or F16"
-    elif not 0 < len(stored.shape or (1,)) <= _MOST_AXES or 0 in stored.shape:
-        problem = f"has shape {stored.shape}, expected 1 to {_MOST_AXES} axes, none of them empty"
-    elif shape != stored.shape:
-        problem = f"has shape {stored.shape} where the graph expects {shape}"
-    elif (row := _sizes(stored)[0]) % dtype.block_size:
-        problem = f"has rows of {row}, which do not divide into {dtype.name} blocks of {dtype.block_size}"
-    else:
-        expected = dtype.row_bytes(row) * (math.prod(stored.shape) // row)
-        if stored.data.nbytes != expected:
-            problem = f"has {stored.data.nbytes} bytes, expected {expected}"
+    if stored.dtype in UNUSABLE:
+        problem = f"is {stored.dtype.name}, which ggml does not compute with; convert it to F32 or F16"
+    elif len(stored.shape) > _MOST_AXES:
+        problem = f"has shape {stored.shape}, expected 1 to {_MOST_AXES} axes"
     if problem:
-        raise BackendError(f"backend ggml: weight {name!r} {problem}")
+        raise BackendError(f"backend ggml: weight {stored.name!r} {problem}")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 from ollamax.backend import Backend, BackendOptions, Probe, Program, Weight
 from ollamax.errors import BackendError
 from ollamax.ml import LEAVES, Graph, Op
-from ollamax.ml.shape import concrete
+from ollamax.types import DType
 
 if TYPE_CHECKING:
-    from ollamax.backend.base import Array, Progress
+    from ollamax.backend.base import Progress
     from ollamax.types import TensorInfo
 
 
@@ -24,6 +24,7 @@ class Metal(Backend):
 
     name = "metal"
     ops = frozenset(Op) - LEAVES - {Op.GELU}
+    cache_types = (DType.F32, DType.F16, DType.Q8_0)
     dim_steps: ClassVar[Mapping[str, int]] = {"S": 256, "W": 256}
 
     def __init__(self, options: BackendOptions | None = None) -> None:
@@ -32,13 +33,12 @@ class Metal(Backend):
         found = devices()
         super().__init__(options)
         from ollamax_backend_metal.device import MLXDevice
-        from ollamax_backend_metal.states import States
         from ollamax_backend_metal.weights import Weights
 
         if self.options.threads is not None:
             raise BackendError("backend metal: MLX chooses its number of threads itself; leave num_thread out")
         self._device = MLXDevice(found[self.options.device or next(iter(found))][0])
-        self._states, self._weights = States(self.options.cache_type, self._device), Weights({}, self._device)
+        self._weights = Weights({}, self._device)
 
     @classmethod
     def probe(cls) -> Probe:
@@ -71,29 +71,14 @@ class Metal(Backend):
     def build(self, graph: Graph) -> Program:
         """A walk over the graph at every run; MLX computes what it collected."""
         from ollamax_backend_metal.program import MLXProgram
+        from ollamax_backend_metal.states import MLXState
 
         self._device.check_open()
-        for name, node in graph.states.items():
-            self._states.open(name, concrete(node.shape, {}))
-        return MLXProgram(graph, self._weights, self._states, self._device)
-
-    def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
-        """Copy cells from one slot to another, in every state whose name begins with ``prefix``."""
-        self._states.copy_rows(source, target, rows, prefix)
-
-    def read_state(self, name: str, slot: int) -> Array:
-        """A copy of one slot."""
-        return self._states.find(name).slot(slot)
-
-    def write_state(self, name: str, slot: int, value: Array) -> None:
-        """Replace one slot."""
-        state = self._states.find(name)
-        if value.shape != state.shape[1:]:
-            raise BackendError(f"backend metal: state {name!r} takes {state.shape[1:]} per slot, not {value.shape}")
-        state.replace(slot, value)
+        self.states.open(graph, lambda name, shape: MLXState(name, shape, self.options.cache_type, self._device))
+        return MLXProgram(graph, self._weights, self.states, self._device)
 
     def close(self) -> None:
         """Release weights and states; a second call does nothing."""
         self._weights.close()
-        self._states.close()
+        self.states.clear()
         self._device.close()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
-from ollamax.backend import Program
+from ollamax.backend import Program, States
 from ollamax.errors import BackendError, one_line
 from ollamax.ml import Graph, Op
 from ollamax_backend_metal import attention, elementwise, movement, products
 from ollamax_backend_metal.device import MLXDevice
 from ollamax_backend_metal.run import Kernel, Run
-from ollamax_backend_metal.states import States
+from ollamax_backend_metal.states import MLXState
 from ollamax_backend_metal.weights import Weights
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ KERNELS: dict[Op, Kernel] = {**elementwise.KERNELS, **movement.KERNELS, **produc
 class MLXProgram(Program):
     """Runs a graph at any size."""
 
-    def __init__(self, graph: Graph, weights: Weights, states: States, device: MLXDevice) -> None:
+    def __init__(self, graph: Graph, weights: Weights, states: States[MLXState], device: MLXDevice) -> None:
         super().__init__(graph)
         self._weights, self._states, self._device = weights, states, device
         for node, users in graph.users.items():

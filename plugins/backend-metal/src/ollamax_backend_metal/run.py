@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
+from ollamax.backend import States
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op, Tensor
 from ollamax.ml.graph import state_name
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax.ml.shape import concrete
-from ollamax_backend_metal.states import States
+from ollamax_backend_metal.states import MLXState
 from ollamax_backend_metal.weights import Weights
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Run:
         self.versions: dict[Tensor, list[Any]] = {}
         self._made: dict[Hashable, Any] = {}
 
-    def walk(self, kernels: Mapping[Op, Kernel], states: States) -> None:
+    def walk(self, kernels: Mapping[Op, Kernel], states: States[MLXState]) -> None:
         """Collect every node, sources first."""
         for node in self.graph.nodes:
             if node.op is Op.STATE:
@@ -80,7 +81,7 @@ class Run:
                 raise BackendError(f"backend metal: {self.graph.name} has the index {bad}, expected 0 to {limit - 1}")
         return self.value(node)
 
-    def _read(self, node: Tensor, states: States) -> Any:
+    def _read(self, node: Tensor, states: States[MLXState]) -> Any:
         held, slots = node.srcs
         state = states.find(state_name(held))
         (cells,) = concrete((node.attrs["cells"],), self.dims)
@@ -88,7 +89,7 @@ class Run:
             raise BackendError(f"backend metal: {cells} cells are used of state {state.name!r} with {state.cells}")
         return state.read(self.versions[held], self.indices(slots, state.slots), cells)
 
-    def _write(self, node: Tensor, states: States) -> list[Any]:
+    def _write(self, node: Tensor, states: States[MLXState]) -> list[Any]:
         held, slots, rows, values = node.srcs
         state = states.find(state_name(held))
         places = self.indices(slots, state.slots), self.indices(rows, state.cells)

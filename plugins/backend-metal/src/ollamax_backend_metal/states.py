@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
+from ollamax.backend import State
 from ollamax.errors import BackendError
 from ollamax.types import DType
 from ollamax_backend_metal.blocks import BLOCK
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _KEPT = {DType.F32: (mx.float32,), DType.F16: (mx.float16,), DType.Q8_0: (mx.int8, mx.float16)}
 
 
-class State:
+class MLXState(State):
     """One state, zero at first: one array, or numbers and their scales."""
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: DType, device: MLXDevice) -> None:
@@ -30,10 +31,6 @@ class State:
         self.slots, self.cells = shape[:2]
         shapes = [shape]
         if dtype is DType.Q8_0:
-            if len(shape) < 3 or shape[-1] % BLOCK:
-                raise BackendError(
-                    f"a q8_0 cache needs heads whose width is a multiple of {BLOCK}, not {shape[-1]}; use f16"
-                )
             shapes.append((*shape[:-1], shape[-1] // BLOCK))
         with device.used():
             self._kept = [mx.zeros(part, kind) for part, kind in zip(shapes, _KEPT[dtype], strict=True)]
@@ -98,40 +95,3 @@ class State:
             return parts[0].astype(mx.float32)
         numbers, scales = (part.astype(mx.float32) for part in parts)
         return (numbers.reshape(*scales.shape, BLOCK) * scales[..., None]).reshape(numbers.shape)
-
-
-class States:
-    """All states of a loaded backend by name, shared by its programs."""
-
-    def __init__(self, dtype: DType, device: MLXDevice) -> None:
-        if dtype not in _KEPT:
-            known = ", ".join(kind.name.lower() for kind in _KEPT)
-            raise BackendError(f"backend metal keeps no {dtype.name.lower()} cache; choose {known}")
-        self._dtype, self._device = dtype, device
-        self._held: dict[str, State] = {}
-
-    def open(self, name: str, shape: tuple[int, ...]) -> State:
-        """The state of that name, made if it is new; raises BackendError if it exists with another shape."""
-        if name not in self._held:
-            self._held[name] = State(name, shape, self._dtype, self._device)
-        state = self._held[name]
-        if state.shape != shape:
-            raise BackendError(f"backend metal: state {name!r} has shape {state.shape}, not {shape}")
-        return state
-
-    def find(self, name: str) -> State:
-        """An existing state; raises BackendError for an unknown one."""
-        if name not in self._held:
-            known = ", ".join(sorted(self._held)) or "none"
-            raise BackendError(f"backend metal: no state {name!r}; there are: {known}")
-        return self._held[name]
-
-    def copy_rows(self, source: int, target: int, rows: Array, prefix: str) -> None:
-        """Copy cells ``rows`` of slot ``source`` to slot ``target``, in every state whose name begins so."""
-        for name, state in self._held.items():
-            if name.startswith(prefix):
-                state.copy_rows(source, target, rows)
-
-    def close(self) -> None:
-        """Let go of everything."""
-        self._held.clear()

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ollamax.errors import BackendError
+from ollamax.backend import StoredWeights
 from ollamax.mapped_pages import drop_pages
 from ollamax.ml.dtype import dequantize
 from ollamax_backend_metal.blocks import Packed, pack
 
 if TYPE_CHECKING:
     from ollamax.backend import Weight
-    from ollamax.backend.base import Array, Progress
+    from ollamax.backend.base import Progress
     from ollamax_backend_metal.device import MLXDevice
 
 
-class Weights:
+class Weights(StoredWeights):
     """Each form is made once, when a program first needs it, and shared by all programs."""
 
     def __init__(self, stored: Mapping[str, Weight], device: MLXDevice, progress: Progress | None = None) -> None:
-        self._stored, self._device, self._progress = stored, device, progress
+        super().__init__("metal", stored, progress)
+        self._device = device
         self._matrices: dict[str, Packed | Any] = {}
         self._whole: dict[str, Any] = {}
-        self._counted: dict[str, int] = {}
 
     def matrix(self, name: str) -> Packed | Any:
         """What ``linear`` multiplies with: a matrix in blocks, or an array of float32."""
@@ -48,28 +47,6 @@ class Weights:
             self._count(stored)
         return self._whole[name]
 
-    def rows(self, name: str, ids: Array) -> Array:
-        """Rows ``ids (...)`` of a table ``(rows, width)`` as float32 ``(..., width)``."""
-        stored = self.find(name)
-        rows, width = stored.shape
-        picked = stored.data.reshape(rows, -1)[ids.reshape(-1)]
-        return dequantize(picked.reshape(-1), stored.dtype, (ids.size, width)).reshape(*ids.shape, width)
-
-    def find(self, name: str) -> Weight:
-        """The stored weight; raises BackendError for one that was never loaded, or that contradicts itself."""
-        if name not in self._stored:
-            raise BackendError(f"backend metal: weight {name!r} was not loaded")
-        stored = self._stored[name]
-        width = stored.shape[-1] if stored.shape else 1
-        if width % stored.dtype.block_size or 0 in stored.shape:
-            raise BackendError(
-                f"backend metal: weight {name!r} has the shape {stored.shape}, which {stored.dtype.name} lacks"
-            )
-        expected = stored.dtype.row_bytes(width) * (math.prod(stored.shape) // width)
-        if stored.data.nbytes != expected:
-            raise BackendError(f"backend metal: weight {name!r} has {stored.data.nbytes} bytes, expected {expected}")
-        return stored
-
     def close(self) -> None:
         """Let go of everything, also where a program still holds this."""
         self._stored = {}
@@ -80,7 +57,4 @@ class Weights:
         """Tell how far the conversion is, and let go of the file's pages that were read."""
         if stored.mapped:
             drop_pages(stored.data)
-        if stored.name not in self._counted:
-            self._counted[stored.name] = stored.data.nbytes
-            if self._progress is not None:
-                self._progress(sum(self._counted.values()))
+        self.count(stored)

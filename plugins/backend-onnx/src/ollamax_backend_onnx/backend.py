@@ -5,24 +5,21 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
 from ollamax.errors import BackendError
 from ollamax.ml import LEAVES, Graph, Op
 from ollamax.ml.lower import lower
-from ollamax.ml.shape import concrete
+from ollamax.types import DType
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from ollamax.backend.base import Progress
     from ollamax.types import TensorInfo
     from ollamax_backend_onnx.program import ONNXProgram
-
-    Array = npt.NDArray[Any]
+    from ollamax_backend_onnx.states import ONNXState
 
 
 class ONNX(Backend):
@@ -35,6 +32,7 @@ class ONNX(Backend):
 
     name = "onnx"
     ops = frozenset(Op) - LEAVES
+    cache_types = (DType.F32, DType.F16, DType.Q8_0)
     accuracy_level: ClassVar[int] = 4
 
     def __init__(self, options: BackendOptions | None = None) -> None:
@@ -43,14 +41,13 @@ class ONNX(Backend):
         available = providers()
         super().__init__(options)
         from ollamax_backend_onnx.cancellation import Runs
-        from ollamax_backend_onnx.states import States
         from ollamax_backend_onnx.weights import Weights
 
         threads = self.options.threads
         if threads is not None and not 1 <= threads <= _MOST_THREADS:
             raise BackendError(f"backend onnx: num_thread is {threads}, expected 1 to {_MOST_THREADS}")
         self._threads, self._provider = threads or physical_cores(), available[self.options.device or "cpu"]
-        self._states, self._weights, self._runs = States(self.options.cache_type), Weights({}), Runs()
+        self._weights, self._runs = Weights({}), Runs()
         self._programs: list[ONNXProgram] = []
         self._closed = False
 
@@ -89,9 +86,8 @@ class ONNX(Backend):
         from ollamax_backend_onnx.program import ONNXProgram
 
         self._check_open()
-        for name, node in graph.states.items():
-            self._states.open(name, concrete(node.shape, {}))
-        builder = emit(graph, self._weights, self._states, self.accuracy_level)
+        self.states.open(graph, self._new_state)
+        builder = emit(graph, self._weights, self.states, self.accuracy_level)
         program = ONNXProgram(graph, builder, self._runs, self._provider, self._threads)
         self._programs.append(program)
         return program
@@ -106,30 +102,12 @@ class ONNX(Backend):
 
         self._check_open()
         for graph in graphs.values():
-            for name, node in graph.states.items():
-                self._states.open(name, concrete(node.shape, {}))
+            self.states.open(graph, self._new_state)
         lowered = {name: lower(graph, self.ops, "backend onnx") for name, graph in graphs.items()}
-        write(lowered, self._weights, self._states, self.accuracy_level, directory)
-
-    def copy_rows(self, source: int, target: int, rows: Array, prefix: str = "") -> None:
-        """Copy cells from one slot to another, in every state whose name begins with ``prefix``."""
-        self._states.copy_rows(source, target, rows, prefix)
-
-    def read_state(self, name: str, slot: int) -> Array:
-        """A copy of one slot."""
-        return self._states.find(name).slot(slot)
-
-    def write_state(self, name: str, slot: int, value: Array) -> None:
-        """Replace one slot."""
-        state = self._states.find(name)
-        expected = state.shape[1:]
-        if value.shape != expected:
-            raise BackendError(f"backend onnx: state {name!r} takes {expected} per slot, not {value.shape}")
-        state.replace(slot, value)
+        write(lowered, self._weights, self.states, self.accuracy_level, directory)
 
     def close(self) -> None:
         """Release sessions, weights and states; a second call does nothing."""
-        from ollamax_backend_onnx.states import States
         from ollamax_backend_onnx.weights import Weights
 
         self._closed = True
@@ -137,7 +115,13 @@ class ONNX(Backend):
             program.close()
         self._programs.clear()
         self._runs.close()
-        self._states, self._weights = States(self.options.cache_type), Weights({})
+        self.states.clear()
+        self._weights = Weights({})
+
+    def _new_state(self, name: str, shape: tuple[int, ...]) -> ONNXState:
+        from ollamax_backend_onnx.states import ONNXState
+
+        return ONNXState(name, shape, self.options.cache_type)
 
     def _check_open(self) -> None:
         if self._closed:

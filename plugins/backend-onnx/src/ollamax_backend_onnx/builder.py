@@ -15,7 +15,7 @@ from ollamax.ml import Graph, Kind, Op, Tensor
 from ollamax.ml.graph import state_name
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax.ml.shape import Dim, Shape
-from ollamax_backend_onnx.states import State, States
+from ollamax_backend_onnx.states import ONNXState, ONNXStates
 from ollamax_backend_onnx.weights import Weights
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class StatePort:
     ``apart``: an older version is read in a run that writes, so that the new one needs memory of its own.
     """
 
-    state: State
+    state: ONNXState
     extent: Dim | None
     reads: tuple[Dim, ...]
     written: bool
@@ -53,7 +53,7 @@ class Builder:
     weight and the ids) and sizes that no input shows (``sizes``). ``large`` are weights that the model only names.
     """
 
-    def __init__(self, graph: Graph, weights: Weights, states: States, level: int, host: bool = True) -> None:
+    def __init__(self, graph: Graph, weights: Weights, states: ONNXStates, level: int, host: bool = True) -> None:
         self.graph, self.weights, self.level, self.host = graph, weights, level, host
         self.tables: list[tuple[str, str, str]] = []
         self.sizes: list[str] = []
@@ -68,8 +68,7 @@ class Builder:
         self._cells: dict[Tensor, str] = {}
         self._made: dict[Any, Any] = {}
         for name, node in graph.weights.items():
-            if weights.find(name).shape != node.shape:
-                raise BackendError(f"backend onnx: weight {name!r} is {weights.find(name).shape}, not {node.shape}")
+            weights.find(name, node.shape)
         for name, node in graph.inputs.items():
             self._values[node] = self.input(name, ONNX_KIND[node.kind], node.shape)
 
@@ -229,7 +228,7 @@ WEIGHTS_FILE = "weights"
 """The name of the file that large weights would lie in."""
 
 
-def _port(graph: Graph, state: State) -> StatePort:
+def _port(graph: Graph, state: ONNXState) -> StatePort:
     """If all that touches a state keeps to its first ``S`` cells, no more of it is bound."""
     reads: dict[Dim, None] = {}
     extents: set[Dim | None] = set()

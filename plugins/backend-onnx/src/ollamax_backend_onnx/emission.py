@@ -8,13 +8,13 @@ from ollamax.ml import Graph, Kind, Op
 from ollamax_backend_onnx import attention, elementwise, products
 from ollamax_backend_onnx.builder import Builder
 from ollamax_backend_onnx.elementwise import Emit
-from ollamax_backend_onnx.states import States
+from ollamax_backend_onnx.states import ONNXStates
 from ollamax_backend_onnx.weights import Weights
 
 EMITTERS: dict[Op, Emit] = {**elementwise.EMITTERS, **products.EMITTERS, **attention.EMITTERS}
 
 
-def emit(graph: Graph, weights: Weights, states: States, level: int, host: bool = True) -> Builder:
+def emit(graph: Graph, weights: Weights, states: ONNXStates, level: int, host: bool = True) -> Builder:
     """A builder that holds the whole graph, see :class:`Builder`."""
     builder = Builder(graph, weights, states, level, host)
     for node in graph.nodes:

@@ -9,14 +9,14 @@ import onnx
 
 from ollamax.ml import Graph
 from ollamax_backend_onnx.emission import emit
-from ollamax_backend_onnx.states import States
+from ollamax_backend_onnx.states import ONNXStates
 from ollamax_backend_onnx.weights import Weights
 
 WEIGHTS = "weights.data"
 _ALIGNMENT = 4096  # of a page, so that a runtime may map each weight
 
 
-def write(graphs: Mapping[str, Graph], weights: Weights, states: States, level: int, directory: Path) -> None:
+def write(graphs: Mapping[str, Graph], weights: Weights, states: ONNXStates, level: int, directory: Path) -> None:
     """Write ``NAME.onnx`` for each graph; a weight that several use is written once.
 
     No name from the model's file becomes a path.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import TensorProto
 
-from ollamax.errors import BackendError
+from ollamax.backend import State, States
 from ollamax.ml.dtype import quantize
 from ollamax.ml.shape import Dim, Shape
 from ollamax.types import DType
@@ -29,7 +29,7 @@ _KEPT: dict[DType, tuple[tuple[type[np.generic], int], ...]] = {
 }
 
 
-class State:
+class ONNXState(State):
     """One state, zero at first: one array ``(cells, slots, ...)``, or numbers and their scales."""
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: DType) -> None:
@@ -38,10 +38,6 @@ class State:
         self._kinds = [kind for _, kind in _KEPT[dtype]]
         shapes = [(self.cells, self.slots, *shape[2:])]
         if dtype is DType.Q8_0:
-            if len(shape) < 3 or shape[-1] % BLOCK:
-                raise BackendError(
-                    f"a q8_0 cache needs heads whose width is a multiple of {BLOCK}, not {shape[-1]}; use f16"
-                )
             shapes.append((self.cells, self.slots, *shape[2:-1], shape[-1] // BLOCK))
         self._kept = [np.zeros(whole, kind) for whole, (kind, _) in zip(shapes, _KEPT[dtype], strict=True)]
 
@@ -82,34 +78,4 @@ class State:
         numbers[:, number] = stored[:, 2:].copy().view(np.int8).reshape(value.shape)
 
 
-class States:
-    """All states of a loaded backend by name, shared by its programs."""
-
-    def __init__(self, dtype: DType) -> None:
-        if dtype not in _KEPT:
-            known = ", ".join(kind.name.lower() for kind in _KEPT)
-            raise BackendError(f"backend onnx keeps no {dtype.name.lower()} cache; choose {known}")
-        self._dtype = dtype
-        self._held: dict[str, State] = {}
-
-    def open(self, name: str, shape: tuple[int, ...]) -> State:
-        """The state of that name, made if it is new; raises BackendError if it exists with another shape."""
-        if name not in self._held:
-            self._held[name] = State(name, shape, self._dtype)
-        state = self._held[name]
-        if state.shape != shape:
-            raise BackendError(f"backend onnx: state {name!r} has shape {state.shape}, not {shape}")
-        return state
-
-    def find(self, name: str) -> State:
-        """An existing state; raises BackendError for an unknown one."""
-        if name not in self._held:
-            known = ", ".join(sorted(self._held)) or "none"
-            raise BackendError(f"backend onnx: no state {name!r}; there are: {known}")
-        return self._held[name]
-
-    def copy_rows(self, source: int, target: int, rows: Array, prefix: str) -> None:
-        """Copy cells ``rows`` of slot ``source`` to slot ``target``, in every state whose name begins so."""
-        for name, state in self._held.items():
-            if name.startswith(prefix):
-                state.copy_rows(source, target, rows)
+ONNXStates = States[ONNXState]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ollamax.errors import BackendError
+from ollamax.backend import StoredWeights
 from ollamax.mapped_pages import drop_pages
 from ollamax.ml.dtype import dequantize
 from ollamax.types import DType
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
-class Weights:
+class Weights(StoredWeights):
     """Each form is made once, when a program first needs it, and shared by all programs."""
 
     def __init__(
@@ -36,10 +35,10 @@ class Weights:
         progress: Progress | None = None,
         keep: Path | None = None,
     ) -> None:
-        self._stored, self._threads, self._progress, self._kept = stored, threads, progress, Kept(keep)
+        super().__init__("onnx", stored, progress)
+        self._threads, self._kept = threads, Kept(keep)
         self._whole: dict[str, Array] = {}
         self._packed: dict[str, Packed | None] = {}
-        self._counted: dict[str, int] = {}
 
     def packed(self, name: str) -> Packed | None:
         """A matrix in blocks; None for one that is multiplied as float32."""
@@ -65,33 +64,8 @@ class Weights:
             self._count(stored)
         return self._whole[name]
 
-    def rows(self, name: str, ids: Array) -> Array:
-        """Rows ``ids (...)`` of a table ``(rows, width)`` as float32 ``(..., width)``."""
-        stored = self.find(name)
-        rows, width = stored.shape
-        picked = stored.data.reshape(rows, -1)[ids.reshape(-1)]
-        return dequantize(picked.reshape(-1), stored.dtype, (ids.size, width)).reshape(*ids.shape, width)
-
-    def find(self, name: str) -> Weight:
-        """The stored weight; raises BackendError for one that was never loaded, or that contradicts itself."""
-        if name not in self._stored:
-            raise BackendError(f"backend onnx: weight {name!r} was not loaded")
-        stored = self._stored[name]
-        width = stored.shape[-1] if stored.shape else 1
-        if width % stored.dtype.block_size or 0 in stored.shape:
-            raise BackendError(
-                f"backend onnx: weight {name!r} has the shape {stored.shape}, which {stored.dtype.name} lacks"
-            )
-        expected = stored.dtype.row_bytes(width) * (math.prod(stored.shape) // width)
-        if stored.data.nbytes != expected:
-            raise BackendError(f"backend onnx: weight {name!r} has {stored.data.nbytes} bytes, expected {expected}")
-        return stored
-
     def _count(self, stored: Weight) -> None:
         """Tell how far the conversion is, and let go of the file's pages that were read."""
         if stored.mapped and stored.dtype is not DType.F32:
             drop_pages(stored.data)
-        if stored.name not in self._counted:
-            self._counted[stored.name] = stored.data.nbytes
-            if self._progress is not None:
-                self._progress(sum(self._counted.values()))
+        self.count(stored)
