@@ -1,11 +1,11 @@
 """The ONNX Runtime backend's states, weights, options, bounds and errors."""
 
 import mmap
+import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -237,30 +237,50 @@ def test_a_computation_ends_when_another_thread_cancels_it() -> None:
     backend.close()
 
 
-class Endless:
-    """Stands for a session that computes until it is told to end, and is interrupted at once."""
-
-    ended = True
-
-    def run_with_iobinding(self, binding: object, options: Any) -> None:
-        self.ended = False
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        while not options.terminate:
-            time.sleep(0.001)
-        self.ended = True
-        raise RuntimeError("terminated")
+def many_steps() -> Graph:
+    x = graph_input("x", ("N", "T", 64), Kind.FLOAT)
+    for _ in range(2000):
+        x = x * x
+    return Graph({"out": x})
 
 
-def test_ctrl_c_ends_a_computation_before_anything_is_freed() -> None:
-    runs, session = Runs(), Endless()
-    with pytest.raises(KeyboardInterrupt):
-        runs.run(session, None)
-    assert session.ended
+@pytest.fixture
+def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the middle of the first run."""
+    plain, timer = Runs._run, threading.Timer(0.02, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    def run(*arguments: Any) -> bool:
+        if not timer.ident:
+            timer.start()
+        return plain(*arguments)
+
+    monkeypatch.setattr(Runs, "_run", run)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_ends_a_computation_and_the_backend_goes_on() -> None:
     backend = ONNX()
-    backend._runs = runs
-    one = backend.compile(Graph({"out": apply(Op.EXP, graph_input("x", ("T",), Kind.FLOAT))}))
-    assert one.run({"x": np.zeros(4, np.float32)}, {"T": 4})["out"].tolist() == [1, 1, 1, 1]
+    program = backend.compile(many_steps())
+    with pytest.raises(KeyboardInterrupt):
+        program.run({"x": np.ones((64, 512, 64), np.float32)}, {"N": 64, "T": 512})
+    small = program.run({"x": np.ones((1, 2, 64), np.float32)}, {"N": 1, "T": 2})["out"]
+    assert (small == 1).all()
     backend.close()
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_handler_that_goes_on_lets_the_computation_begin_again() -> None:
+    told: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: told.append(number))
+    try:
+        backend = ONNX()
+        program = backend.compile(many_steps())
+        out = program.run({"x": np.ones((64, 512, 64), np.float32)}, {"N": 64, "T": 512})["out"]
+        assert (out == 1).all()
+        assert told == [signal.SIGINT]
+        backend.close()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_probe_names_what_the_runtime_offers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,10 @@ import ctypes
 import time
 import weakref
 
+from ollamax.backend.interruption import Interruption
 from ollamax.errors import BackendError
 from ollamax_backend_ggml.graphics import Graphics
 from ollamax_backend_ggml.hardware import physical_cores
-from ollamax_backend_ggml.interruption import Interruption
 from ollamax_backend_ggml.library import Library
 
 _SUCCESS, _ABORTED = 0, 1
@@ -60,11 +60,12 @@ class Processor:
         """
         # Not in a thread of its own: OpenMP keeps a team for each thread that computes, and with two of them there are
         # more threads than cores, which no longer wait awake for the next node.
-        self._settle()
+        if self._interruption.take():
+            self._flag.value = b""
         with self._interruption:
             status = self._compute(graph)
-        interrupted = self._settle()
-        if status != _SUCCESS:
+        interrupted = self._interruption.take()
+        if interrupted or status != _SUCCESS:
             self._flag.value = b""
         if status == _SUCCESS:
             return True
@@ -87,13 +88,6 @@ class Processor:
         """Release the threads and the handle; a second call does nothing."""
         self._interruption.close()
         self._free()
-
-    def _settle(self) -> bool:
-        """Whether a signal asked for an end, which is then done with; its handler may have left before it was."""
-        interrupted, self._interruption.interrupted = self._interruption.interrupted, False
-        if interrupted:
-            self._flag.value = b""
-        return interrupted
 
     def _compute(self, graph: int) -> int:
         """The library's status."""

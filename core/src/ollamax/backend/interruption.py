@@ -1,4 +1,4 @@
-"""Ctrl-C while the library computes: Python runs handlers of signals only when its main thread is back."""
+"""Ctrl-C while native code computes: Python runs handlers of signals only when its main thread is back."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ class Interruption:
     """``with interruption:`` around a computation of the main thread calls ``stop`` when a signal asks for its end.
 
     Python's own handler, written in C, tells a socket of each signal at once; a thread that sleeps there calls
-    ``stop``. ``interrupted`` says whether it did, until somebody takes that back. In other threads, which get no
-    signals, nothing happens.
+    ``stop``. In other threads, which get no signals, nothing happens.
     """
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self._stop, self._lock = stop, threading.Lock()
         self._sender: socket.socket | None = None
         self._before, self._armed = -1, False
-        self.interrupted = False
+        self._interrupted = False
 
     def __enter__(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -45,6 +44,14 @@ class Interruption:
             finally:
                 signal.set_wakeup_fd(self._before)
 
+    def take(self) -> bool:
+        """Whether a signal called ``stop`` since the last time this was asked.
+
+        Ask after the block, and before the next one too: the signal's handler may have left before.
+        """
+        interrupted, self._interrupted = self._interrupted, False
+        return interrupted
+
     def close(self) -> None:
         """End the thread; a second call does nothing."""
         if self._sender is not None:
@@ -57,7 +64,7 @@ class Interruption:
             os.write(self._before, signals)  # an event loop, which waits for signals as well
         with self._lock:
             if self._armed and _ENDING.intersection(signals):
-                self.interrupted = True
+                self._interrupted = True
                 self._stop()
 
     def _listen(self) -> None:
@@ -66,7 +73,7 @@ class Interruption:
         self._release = weakref.finalize(self, self._sender.close)
         # The thread holds no reference to what it serves, so that a backend that nobody closes can go.
         arguments = (receiver, weakref.ref(self))
-        threading.Thread(target=_watch, args=arguments, name="ollamax-ggml-signals", daemon=True).start()
+        threading.Thread(target=_watch, args=arguments, name="ollamax-signals", daemon=True).start()
 
 
 def _watch(receiver: socket.socket, owner: Callable[[], Interruption | None]) -> None:
