@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core" / "src"
 PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/src") if path.is_dir())
 
+LOWEST = {"errors", "types", "config", "json_file", "mapped_pages", "new_directory"}
+
 # From the top; a room imports only rooms of rows below its own, and itself.
 ROWS = [
     {"cli"},
@@ -29,10 +31,10 @@ ROWS = [
     {"kvcache", "backend"},
     {"ml.nn"},
     {"ml", "gguf"},
-    {"errors", "types", "config", "json_file", "mapped_pages"},
+    LOWEST,
 ]
 RANK = {room: len(ROWS) - row for row, rooms in enumerate(ROWS) for room in rooms}
-ANYBODY = frozenset({"", "errors", "types", "config", "json_file", "mapped_pages"})  # "" is the package itself
+ANYBODY = frozenset({"", *LOWEST})  # "" is the package itself
 
 # What a plugin may import; "" is `import ollamax`.
 PUBLIC = frozenset({"", "ml", "ml.nn", "arch", "backend", "tokenizer", "convert", "kvcache", "gguf"})

@@ -12,6 +12,7 @@ from random_llama import write_random_llama
 import ollamax
 from ollamax.cli.main import main
 from ollamax.engine.export import export
+from ollamax.errors import BackendError
 from ollamax.types import DType
 
 CELLS = 48
@@ -45,7 +46,7 @@ class Plain:
 
 
 def test_the_demo_model_tells_the_same_story_without_ollamax(tmp_path: Path) -> None:
-    directory = export("demo", "onnx", tmp_path / "new" / "demo")
+    directory = export("demo", "onnx", tmp_path / "demo")
     assert sorted(path.name for path in directory.iterdir()) == ["shift.onnx", "step.onnx", "weights.data"]
     with ollamax.load("demo", backend="onnx") as model:
         prompt = model.tokenizer.encode("Once upon a time")
@@ -114,6 +115,18 @@ def test_what_cannot_be_exported_leaves_nothing(
     target.mkdir()
     (target / "kept").touch()
     assert "exists and is not an empty directory" in refused(capsys, 2, "demo", "--format", "onnx", target)
+
+
+def test_what_a_model_asks_of_a_backend_is_asked_for_files_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BackendError, match="backend onnx does not split a model between processors; leave num_gpu out"):
+        export("demo", "onnx", tmp_path / "out", num_gpu=2)
+    monkeypatch.setenv("OLLAMAX_DEVICE", "tpu")
+    assert "has no device 'tpu'" in refused(capsys, 1, "demo", "--format", "onnx", tmp_path / "out")
+    assert main(["trace", "demo", "-p", "hi", "--backend", "cpu"]) == 1
+    assert "backend cpu has no device 'tpu'; it has: cpu" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

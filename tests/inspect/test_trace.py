@@ -10,7 +10,7 @@ from random_qwen2 import write_random_qwen2
 import ollamax
 from ollamax.cli.main import main
 from ollamax.engine.resolve import resolve
-from ollamax.errors import TraceError
+from ollamax.errors import OutputError, TraceError
 from ollamax.gguf import open_gguf
 from ollamax.inspect.statistics import statistics
 from ollamax.inspect.trace_directory import MANIFEST, TENSORS, load_trace, save_trace
@@ -127,9 +127,9 @@ def test_a_folder_that_is_not_free_stays_as_it_is(model, tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("x")
     before = sorted(tmp_path.rglob("*"))
-    fails(capsys, 1, "exists and is no empty directory", str(model), "-p", "x", "--save", str(tmp_path / "full"))
-    fails(capsys, 1, "exists and is no empty directory", str(model), "-p", "x", "--save", str(model))
-    fails(capsys, 1, "does not exist; make it first", str(model), "-p", "x", "--save", str(tmp_path / "a" / "b"))
+    fails(capsys, 2, "exists and is not an empty directory", str(model), "-p", "x", "--save", str(tmp_path / "full"))
+    fails(capsys, 2, "exists and is not an empty directory", str(model), "-p", "x", "--save", str(model))
+    fails(capsys, 2, "does not exist; make it first", str(model), "-p", "x", "--save", str(tmp_path / "a" / "b"))
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -140,7 +140,7 @@ def test_a_trace_that_cannot_be_finished_leaves_nothing(model, tmp_path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_text", full)
-    with pytest.raises(TraceError, match="cannot be written: No space left on device"):
+    with pytest.raises(OutputError, match="t cannot be written: No space left on device"):
         save_trace(trace, tmp_path / "t")
     assert sorted(tmp_path.iterdir()) == before
 

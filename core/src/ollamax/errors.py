@@ -37,7 +37,11 @@ class CheckpointError(FileFormatError):
 
 
 class TraceError(FileFormatError):
-    """A saved trace is damaged or cannot be written."""
+    """A saved trace is damaged."""
+
+
+class OutputError(OllamaxError):
+    """What was asked for cannot be written."""
 
 
 class ComparisonError(OllamaxError):

@@ -44,13 +44,14 @@ def trace(
     A tensor is called by the module that made it: blk.0.attn_q, blk.0 for the residual after a block, output_norm,
     logits. X.input is what X was given. No template is applied to the prompt, and no picture takes part.
     """
-    from ollamax.inspect.trace_directory import check_target, save_trace
+    from ollamax.inspect.trace_directory import save_trace
+    from ollamax.new_directory import check_new
 
     if reference and backend is not None:
         raise UsageError("--reference lets transformers compute; leave --backend out")
     given = given_prompt(prompt, tokens)
     if directory is not None:
-        check_target(directory)
+        check_new(directory)
     made = _trace(model, given, backend, reference, digest=directory is not None)
     if directory is not None:
         save_trace(made, directory)

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ollamax import config
 from ollamax.arch import Architecture
 from ollamax.arch.binding import bind
 from ollamax.arch.trace import Traced, trace
-from ollamax.backend import Backend, Weight
+from ollamax.backend import Backend, BackendOptions, Weight
 from ollamax.engine.context import context_length
 from ollamax.engine.options import Options
+from ollamax.errors import OptionError
 from ollamax.gguf import Metadata
 from ollamax.kvcache import CacheSize
 from ollamax.plugins import Registry
-from ollamax.types import TensorSource
+from ollamax.types import DType, TensorSource
 
 if TYPE_CHECKING:
     from ollamax.backend.base import Progress as Done
@@ -23,6 +25,27 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""
+
+
+def backend_options(
+    options: Options, cache_type: str | None = None, device: str | None = None, keep: Path | None = None
+) -> BackendOptions:
+    """What a model's options and the environment ask of a backend; raises OptionError for an unknown cache type."""
+    return BackendOptions(
+        threads=options.num_thread or None,
+        cache_type=_cache_type(cache_type),
+        gpu_layers=None if options.num_gpu < 0 else options.num_gpu,
+        device=device or config.device(),
+        keep=keep,
+    )
+
+
+def _cache_type(name: str | None) -> DType:
+    """The type called ``name``; raises OptionError for what is none."""
+    text = name or config.cache_type()
+    if text.upper() not in DType.__members__:
+        raise OptionError(f"cache type {text!r} is no type; choose f32, f16 or q8_0")
+    return DType[text.upper()]
 
 
 def bound_model(path: Path, source: TensorSource, registry: Registry) -> tuple[Metadata, Architecture]:

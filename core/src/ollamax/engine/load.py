@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ollamax import config
 from ollamax.arch import Architecture, VisionArchitecture
-from ollamax.backend import Backend, BackendOptions
+from ollamax.backend import Backend
 from ollamax.convert.nan_watch import NaNWatch
-from ollamax.engine.assemble import Progress, prepare
+from ollamax.engine.assemble import Progress, backend_options, prepare
 from ollamax.engine.model import Model, Parts
 from ollamax.engine.options import Options, parameters
 from ollamax.engine.picture import PictureReader
@@ -29,7 +29,7 @@ from ollamax.plugins import Registry, get_registry
 from ollamax.store import compiled_directory
 from ollamax.template import choose_template
 from ollamax.tokenizer.registry import build_tokenizer
-from ollamax.types import DType, TensorSource
+from ollamax.types import TensorSource
 
 if TYPE_CHECKING:
     from ollamax.tokenizer.base import Tokenizer
@@ -57,16 +57,16 @@ def load(
     the bytes in all. ``warn`` is called with a sentence on each tensor of a Hugging Face directory that holds NaN;
     without it that is a RuntimeWarning. Raises an OllamaxError that says what is wrong.
     """
+    _check_parallel(parallel)
     began, registry, found = time.perf_counter(), get_registry(), resolve(str(name))
     chosen = Options().merge(parameters(found.modelfile.parameters)).merge(options)
-    _check_parallel(parallel)
     modelfile = found.modelfile if template is None else replace(found.modelfile, template=template)
     engine_class = registry.backend(backend)
     with ExitStack() as cleanup:
         source = cleanup.enter_context(closing(open_source(found.path, registry)))
         tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
         prompts = choose_template(modelfile.template, source.metadata)
-        engine = cleanup.enter_context(closing(engine_class(_backend_options(chosen, cache_type, device, found))))
+        engine = cleanup.enter_context(closing(engine_class(backend_options(chosen, cache_type, device, _keep(found)))))
         told: list[str] = []
         weights = NaNWatch(source, warn or told.append) if found.path.is_dir() else source
         built = _runner(found.path, weights, tokenizer, registry, engine, chosen, parallel, progress)
@@ -92,27 +92,10 @@ def _check_parallel(parallel: object) -> None:
         raise OptionError(f"parallel is {one_line(repr(parallel), 40)}, expected a whole number, at least 1")
 
 
-def _backend_options(
-    options: Options, cache_type: str | None, device: str | None, found: ResolvedModel
-) -> BackendOptions:
+def _keep(found: ResolvedModel) -> Path | None:
     """Only what the store holds is kept compiled: its name is a digest of the weights."""
     stored = found.kind is Kind.STORE and config.keep_compiled()
-    keep = compiled_directory(found.path) if stored else None
-    return BackendOptions(
-        threads=options.num_thread or None,
-        cache_type=_cache_type(cache_type),
-        gpu_layers=None if options.num_gpu < 0 else options.num_gpu,
-        device=device or config.device(),
-        keep=keep,
-    )
-
-
-def _cache_type(name: str | None) -> DType:
-    """The type called ``name``; raises OptionError for what is none."""
-    text = name or config.cache_type()
-    if text.upper() not in DType.__members__:
-        raise OptionError(f"cache type {text!r} is no type; choose f32, f16 or q8_0")
-    return DType[text.upper()]
+    return compiled_directory(found.path) if stored else None
 
 
 def _runner(

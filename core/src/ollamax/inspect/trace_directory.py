@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from ollamax.errors import CheckpointError, TraceError
 from ollamax.inspect.trace import Array, Trace
 from ollamax.json_file import MiB, read_object, typed
+from ollamax.new_directory import new_directory
 
 MANIFEST, TENSORS = "trace.json", "tensors.safetensors"
 FORMAT = 1
@@ -24,39 +23,21 @@ def is_trace(path: Path) -> bool:
     return (path / MANIFEST).is_file()
 
 
-def check_target(directory: Path) -> None:
-    """Raise TraceError unless a trace can be written to ``directory``: it does not exist, or is empty."""
-    if not directory.parent.is_dir():
-        raise TraceError(directory, "the folder above it does not exist; make it first")
-    if directory.is_dir() and not any(directory.iterdir()):
-        return
-    if os.path.lexists(directory):
-        raise TraceError(directory, "exists and is no empty directory; name a new one")
-
-
 def save_trace(trace: Trace, directory: Path) -> None:
-    """Write ``trace`` as ``directory``, all of it or nothing; raises TraceError."""
+    """Write ``trace`` as ``directory``, all of it or nothing; raises what ``new_directory`` does."""
     import numpy as np
     from safetensors.numpy import save
 
-    check_target(directory)
     manifest: dict[str, Any] = {"format": FORMAT, **{name: getattr(trace, name) for name in (*_TEXTS, *_NUMBERS)}}
     manifest["tokens"] = list(trace.tokens)
     manifest["modules"] = sorted(trace.modules)
     manifest["tensors"] = {name: list(value.shape) for name, value in trace.tensors.items()}
-    partial = directory.parent / f".{directory.name}.{os.getpid()}.partial"
-    try:
-        partial.mkdir()
+    with new_directory(directory) as folder:
         # The library writes the memory of an array as it lies.
-        (partial / TENSORS).write_bytes(
+        (folder / TENSORS).write_bytes(
             save({name: np.array(value, order="C") for name, value in trace.tensors.items()})
         )
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        partial.replace(directory)
-    except OSError as error:
-        raise TraceError(directory, f"cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 def load_trace(directory: Path) -> Trace:

@@ -10,7 +10,8 @@ import numpy as np
 from ollamax.arch import Architecture
 from ollamax.arch.trace import trace_named
 from ollamax.backend import Backend
-from ollamax.engine.assemble import bound_model, load_weights
+from ollamax.engine.assemble import backend_options, bound_model, load_weights
+from ollamax.engine.options import Options, parameters
 from ollamax.engine.resolve import ResolvedModel
 from ollamax.engine.source import open_source
 from ollamax.inspect.trace import Array, Trace, check_tokens, source_digest
@@ -48,7 +49,9 @@ def trace_model(
         tokens = check_tokens(ids, tokenizer.n_vocab, most, model.name)
         size = CacheSize(1, len(tokens), step=len(tokens))
         graph, layouts = trace_named(bound, tokenizer.n_vocab, size, str(model.path))
-        engine = cleanup.enter_context(closing(registry.backend(backend)()))
+        chosen = Options().merge(parameters(model.modelfile.parameters))
+        asked = backend_options(chosen, cache_type="f32")
+        engine = cleanup.enter_context(closing(registry.backend(backend)(asked)))
         engine.check(graph)
         load_weights(engine, model.path, source)
         return Trace(
