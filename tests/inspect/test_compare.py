@@ -91,7 +91,7 @@ def test_wrong_calls(model, tmp_path, capsys):
     fails(capsys, 2, "give the prompt as one of", model, "--backend", "cpu,ggml")
     fails(capsys, 2, "give the prompt as one of", model, "--reference", tmp_path)
     fails(capsys, 2, "does not exist", model, "--reference", tmp_path / "absent", "-p", "hi")
-    fails(capsys, 1, "backend '' is not installed", model, "--backend", "cpu,", "-p", "hi")
+    fails(capsys, 2, "'' is not a name", model, "--backend", "cpu,", "-p", "hi")
     fails(capsys, 2, "--tolerance", model, "--backend", "cpu,ggml", "-p", "hi", "--tolerance", "-1")
 
 

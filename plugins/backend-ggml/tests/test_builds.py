@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import ollamax
+from ollamax.errors import BackendError
 from ollamax_backend_ggml import library as module
 from ollamax_backend_ggml.backend import GGML
 from ollamax_backend_ggml.builds import VARIABLE
@@ -29,6 +31,13 @@ def reason(value: object, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_folder_without_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"{tmp_path} holds no libggml" in reason(tmp_path, monkeypatch)
     assert "holds no libggml" in reason(tmp_path / "missing", monkeypatch)
+
+
+def test_auto_takes_no_other_backend_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with pytest.raises(BackendError, match=r"backend ggml cannot run here: OLLAMAX_GGML_LIBRARY: .* holds no libggml"):
+        ollamax.load("demo")
+    ollamax.load("demo", backend="cpu").close()
 
 
 def test_a_library_that_does_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

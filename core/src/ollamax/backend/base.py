@@ -55,10 +55,15 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The devices that a backend found, or the reason why it cannot run here."""
+    """The devices that a backend found, or the reason why it cannot run here.
+
+    ``wrong_setting`` says that the reason is a setting of the user's, such as an environment variable, that cannot be
+    honoured: ``auto`` then raises it, and takes no other backend instead.
+    """
 
     devices: tuple[Device, ...] = ()
     reason: str | None = None
+    wrong_setting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +258,7 @@ def safe_probe(backend: type[Backend]) -> Probe:
 def choose(backends: Mapping[str, type[Backend]], name: str = "auto") -> type[Backend]:
     """One of ``backends`` (at least one): the one called ``name``, or for ``auto`` the one with the fastest device.
 
-    Raises BackendError when the named backend cannot run here; ``auto`` fails only if none can.
+    Raises BackendError when the named backend cannot run here; ``auto`` fails only if none can, or a setting is wrong.
     """
     if name != "auto":
         probe = safe_probe(backends[name])
@@ -261,6 +266,9 @@ def choose(backends: Mapping[str, type[Backend]], name: str = "auto") -> type[Ba
             raise BackendError(f"backend {name} cannot run here: {probe.reason or 'it found no device'}")
         return backends[name]
     probes = {key: safe_probe(backend) for key, backend in sorted(backends.items())}
+    for key, probe in probes.items():
+        if probe.wrong_setting:
+            raise BackendError(f"backend {key} cannot run here: {probe.reason}")
     ranks = {key: max(device.rank for device in probe.devices) for key, probe in probes.items() if probe.devices}
     if not ranks:
         reasons = "; ".join(f"{key}: {probe.reason or 'no device'}" for key, probe in probes.items())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ollamax.cli.comma_list import Names
 from ollamax.cli.console import print_json, print_table
 from ollamax.cli.prompt_tokens import given_prompt, prompt_options
 from ollamax.errors import ComparisonError
@@ -30,7 +31,7 @@ _SHOWN_NAMES = 6
 @click.option(
     "--backend",
     "backends",
-    metavar="NAMES",
+    type=Names(),
     default="auto",
     show_default=True,
     help="Backends, separated by commas; without --reference the first is what the others are compared with.",
@@ -48,7 +49,7 @@ def compare(
     reference: Path | None,
     prompt: str | None,
     tokens: str | None,
-    backends: str,
+    backends: tuple[str, ...],
     tolerance: float | None,
     as_json: bool,
 ) -> None:
@@ -62,8 +63,7 @@ def compare(
     from ollamax.plugins import get_registry
 
     given = None if prompt is None and tokens is None else given_prompt(prompt, tokens)
-    names = [name.strip() for name in backends.split(",")]
-    found = compare_model(resolve(model), given, get_registry(), names, reference, tolerance)
+    found = compare_model(resolve(model), given, get_registry(), backends, reference, tolerance)
     if as_json:
         print_json([asdict(comparison) | {"first": _first(comparison)} for comparison in found])
     else:

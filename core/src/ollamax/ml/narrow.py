@@ -88,14 +88,10 @@ def _elementwise(node: Tensor) -> Carriers:
     return tuple(found)
 
 
-def _along(axis: str) -> Callable[[Tensor], Carriers]:
+def _along_axis(node: Tensor) -> Carriers:
     """Ops along an axis behind the rows."""
-
-    def rule(node: Tensor) -> Carriers:
-        inside = node.attrs[axis] % len(node.srcs[0].shape) >= 2
-        return tuple(range(len(node.srcs))) if inside else ()
-
-    return rule
+    inside = node.attrs["axis"] % len(node.srcs[0].shape) >= 2
+    return tuple(range(len(node.srcs))) if inside else ()
 
 
 def _last_axis(node: Tensor) -> Carriers:
@@ -125,7 +121,7 @@ _RULES: dict[Op, Callable[[Tensor], Carriers]] = {
     **dict.fromkeys((*UNARY, *BINARY, *COMPARE, Op.WHERE, Op.CAST), _elementwise),
     **dict.fromkeys((Op.SIGMOID, Op.RELU, Op.SILU, Op.GELU, Op.SILU_MUL), _elementwise),
     **dict.fromkeys((Op.LINEAR, Op.RMS_NORM, Op.LAYER_NORM, Op.SOFTMAX), _last_axis),
-    **dict.fromkeys((*REDUCE, Op.SLICE, Op.CONCAT, Op.PAD, Op.REPEAT), _along("axis")),
+    **dict.fromkeys((*REDUCE, Op.SLICE, Op.CONCAT, Op.PAD, Op.REPEAT), _along_axis),
     **dict.fromkeys((Op.EMBEDDING, Op.TAKE), _always(1)),
     Op.RESHAPE: _reshape,
     Op.TRANSPOSE: _transpose,

@@ -58,10 +58,13 @@ class GGML(Backend):
     @classmethod
     def probe(cls) -> Probe:
         """The processor and a graphics processor, with what the library makes of them, or why it cannot be used."""
+        from ollamax_backend_ggml.builds import BuildError
         from ollamax_backend_ggml.features import describe
 
         try:
             return Probe(describe())
+        except BuildError as error:
+            return Probe(reason=str(error), wrong_setting=True)
         except BackendError as error:
             return Probe(reason=str(error))
 

@@ -19,6 +19,10 @@ VERSIONS = ("0.15.", "0.25.")
 _PREFIXES, _SUFFIXES = ("lib", ""), (".so", ".dylib", ".dll")
 
 
+class BuildError(BackendError):
+    """The build that the environment names cannot be used."""
+
+
 class Build:
     """The shared libraries of another build, searched for functions in this order."""
 
@@ -26,20 +30,20 @@ class Build:
         self.folder = folder
         paths = [path for part in ("ggml", "ggml-base", "ggml-cpu") if (path := _find(folder, part))]
         if not paths:
-            raise BackendError(
+            raise BuildError(
                 f"{VARIABLE}: {folder} holds no libggml; name a folder with one, or a package such as llama_cpp"
             )
         try:
             self._parts = [ctypes.CDLL(str(path), mode=_mode()) for path in paths]
         except OSError as error:
-            raise BackendError(f"{VARIABLE}: the library in {folder} does not load ({error})") from None
+            raise BuildError(f"{VARIABLE}: the library in {folder} does not load ({error})") from None
 
     def function(self, name: str) -> Any:
-        """The function of that name; raises BackendError."""
+        """The function of that name; raises BuildError."""
         for part in self._parts:
             if hasattr(part, name):
                 return getattr(part, name)
-        raise BackendError(f"{VARIABLE}: the library in {self.folder} has no function {name}")
+        raise BuildError(f"{VARIABLE}: the library in {self.folder} has no function {name}")
 
 
 def chosen_build() -> Build | None:
@@ -50,7 +54,7 @@ def chosen_build() -> Build | None:
     if value.isidentifier() and not Path(value).is_dir():
         spec = find_spec(value)
         if spec is None or not spec.submodule_search_locations:
-            raise BackendError(f"{VARIABLE} is {value!r}, which is neither a folder nor an installed package")
+            raise BuildError(f"{VARIABLE} is {value!r}, which is neither a folder nor an installed package")
         return Build(Path(next(iter(spec.submodule_search_locations))) / "lib")
     return Build(Path(value))
 

@@ -11,7 +11,7 @@ from typing import Any, NewType
 
 from ollamax.errors import BackendError
 from ollamax.types import DType
-from ollamax_backend_ggml.builds import VARIABLE, VERSIONS, Build, chosen_build
+from ollamax_backend_ggml.builds import VARIABLE, VERSIONS, Build, BuildError, chosen_build
 
 INSTALL = "pip install ggml-python==0.0.45 --config-settings=cmake.define.GGML_LLAMAFILE=ON"
 
@@ -96,7 +96,7 @@ def library() -> Library:
     loaded = Library(bindings, build)
     problem = abi_problem(loaded)
     if problem and build:
-        raise BackendError(f"{VARIABLE}: the library in {build.folder} does not fit this package: {problem}")
+        raise BuildError(f"{VARIABLE}: the library in {build.folder} does not fit this package: {problem}")
     if problem:
         raise BackendError(f"ggml-python does not fit this package: {problem}; reinstall it: {INSTALL}")
     return loaded
