@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_tests_of_the_backend_pass_on_the_library_of_llama_cpp_python() -> None:
     tests = [
-        str(ROOT / "plugins/backend-ggml/tests" / name) for name in ("test_ops.py", "test_types.py", "test_backend.py")
+        str(ROOT / "plugins/backend-ggml/tests" / name)
+        for name in ("test_conformance.py", "test_ops.py", "test_types.py", "test_backend.py")
     ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", *tests],

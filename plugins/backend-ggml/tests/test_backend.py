@@ -2,136 +2,21 @@
 
 import gc
 import mmap
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ollamax.backend import BackendOptions, Program, Weight
+from ollamax.backend import BackendOptions, Weight
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.dtype import quantize
-from ollamax.ml.tensor import apply, graph_input, optional, state, state_read, state_write, weight
+from ollamax.ml.tensor import apply, graph_input, optional, state, state_read, weight
+from ollamax.testing.state_suite import cache_program, put
+from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType
 from ollamax_backend_ggml import memory
 from ollamax_backend_ggml.backend import GGML
-
-
-def cache_program(backend: GGML, width: int = 4) -> Program:
-    slots, rows = graph_input("slots", ("N",), bound=3), graph_input("rows", ("N", "T"), bound="S")
-    values = graph_input("values", ("N", "T", 2, width), Kind.FLOAT)
-    held = state_write(state("s", (3, 8, 2, width)), slots, rows, values)
-    return backend.compile(Graph({"out": state_read(held, slots)}))
-
-
-def put(program: Program, slots: list[int], rows: list[list[int]], cells: int, value: float = 1.0) -> np.ndarray:
-    inputs = {"slots": np.array(slots), "rows": np.array(rows)}
-    width = program.graph.outputs["out"].shape[-1]
-    inputs["values"] = np.full((*inputs["rows"].shape, 2, width), value, np.float32)
-    dims = {"N": len(slots), "T": len(rows[0]), "S": cells}
-    return program.run(inputs, dims)["out"]
-
-
-def test_state_outlives_a_run_and_is_shared_by_programs() -> None:
-    backend = GGML()
-    put(cache_program(backend), [0, 2], [[1], [3]], 4, value=5.0)
-    out = put(cache_program(backend), [0, 2], [[0], [0]], 4, value=7.0)
-    assert out[0, :, 0, 0].tolist() == [7, 5, 0, 0]
-    assert out[1, :, 0, 0].tolist() == [7, 0, 0, 5]
-    backend.close()
-
-
-def test_the_seconds_of_the_library_are_counted() -> None:
-    backend = GGML()
-    program = cache_program(backend)
-    counted = [backend.compute_seconds]
-    for _ in range(2):
-        put(program, [0], [[1]], 4)
-        counted.append(backend.compute_seconds)
-    assert 0 == counted[0] < counted[1] < counted[2]
-    backend.close()
-
-
-@pytest.mark.parametrize("dtype", [DType.F32, DType.F16, DType.Q8_0])
-def test_rows_are_copied_read_and_replaced(dtype: DType) -> None:
-    backend = GGML(BackendOptions(cache_type=dtype))
-    put(cache_program(backend, 32), [0], [[2, 3]], 4, value=5.0)
-    backend.copy_rows(0, 1, np.array([3]))
-    np.testing.assert_allclose(backend.read_state("s", 1)[:, 1, 1], [0, 0, 0, 5, 0, 0, 0, 0], rtol=1e-3)
-    backend.copy_rows(0, 2, np.array([3]), prefix="t")
-    assert not backend.read_state("s", 2).any()
-    new = np.random.default_rng(0).normal(size=(8, 2, 32)).astype(np.float32)
-    backend.write_state("s", 1, new)
-    np.testing.assert_allclose(backend.read_state("s", 1), new, atol={DType.Q8_0: 0.02}.get(dtype, 2e-3))
-    with pytest.raises(BackendError, match="takes"):
-        backend.write_state("s", 1, np.ones((8, 32, 2), np.float32))
-    with pytest.raises(BackendError, match="no state 't'; there are: s"):
-        backend.read_state("t", 0)
-    backend.close()
-
-
-def test_what_cannot_be_a_cache_is_refused() -> None:
-    with pytest.raises(BackendError, match="keeps no q4_0 cache; choose f32, f16, q8_0"):
-        GGML(BackendOptions(cache_type=DType.Q4_0))
-    backend = GGML(BackendOptions(cache_type=DType.Q8_0))
-    with pytest.raises(BackendError, match="multiple of 32, not 4; use f16"):
-        cache_program(backend)
-    backend.close()
-
-
-def test_outputs_are_copies() -> None:
-    backend = GGML()
-    program = cache_program(backend)
-    put(program, [0], [[0]], 4)[:] = 99
-    first = put(program, [0], [[0]], 4)
-    put(program, [0], [[0]], 4, value=3.0)
-    assert first.max() == 1
-    assert backend.read_state("s", 0).max() == 3
-    backend.close()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"slots": np.array([3])}, "'slots' holds 3, expected 0 to 2"),
-        ({"rows": np.array([[4]])}, "'rows' holds 4, expected 0 to 3"),
-        ({"rows": np.array([[-1]])}, "'rows' holds -1"),
-        ({"rows": np.array([0])}, "has shape"),
-    ],
-)
-def test_bad_inputs_never_reach_the_library(change: dict[str, np.ndarray], message: str) -> None:
-    inputs = {"slots": np.array([0]), "rows": np.array([[0]]), "values": np.ones((1, 1, 2, 4), np.float32)}
-    backend = GGML()
-    program = cache_program(backend)
-    with pytest.raises(BackendError, match=message):
-        program.run({**inputs, **change}, {"N": 1, "T": 1, "S": 4})
-    (held,) = program.graph.writes.values()
-    with pytest.raises(BackendError, match="a cell of a state holds 9, expected 0 to 7"):
-        backend.compile(Graph({}, [held])).run({**inputs, "rows": np.array([[9]])}, {"N": 1, "T": 1, "S": 10})
-    with pytest.raises(BackendError, match="9 cells are read of a state with 8"):
-        program.run(inputs, {"N": 1, "T": 1, "S": 9})
-    backend.close()
-
-
-def linear_graph(rows: int, width: int, dtype: DType) -> Graph:
-    x = graph_input("x", ("T", width), Kind.FLOAT)
-    return Graph({"out": optional(Op.LINEAR, x, weight("w", (rows, width), dtype), extra={})})
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"shape": (8, 31)}, {"data": np.zeros(100, np.uint8)}, {"shape": (8, 0)}, {"dtype": DType.Q4_K}]
-)
-def test_a_weight_that_contradicts_itself_is_refused(wrong: dict[str, object]) -> None:
-    right = {"name": "w", "dtype": DType.F32, "shape": (8, 32), "data": np.zeros(8 * 32 * 4, np.uint8), "mapped": False}
-    backend = GGML()
-    backend.load({"w": Weight(**{**right, **wrong})})  # type: ignore[arg-type]
-    with pytest.raises(BackendError, match="weight 'w' has"):
-        backend.compile(linear_graph(8, 32, DType.F32))
-    backend.load({})
-    with pytest.raises(BackendError, match="'w' was not loaded"):
-        backend.compile(linear_graph(8, 32, DType.F32))
-    backend.close()
 
 
 def run_linear(backend: GGML, stored: Weight) -> np.ndarray:
@@ -210,17 +95,6 @@ def test_a_bad_number_of_threads_is_refused(threads: int) -> None:
         GGML(BackendOptions(threads=threads))
 
 
-def test_a_closed_backend_says_so() -> None:
-    backend = GGML()
-    program = cache_program(backend)
-    put(program, [0], [[0]], 4)
-    backend.close()
-    backend.close()
-    for use in (lambda: put(program, [0], [[0]], 4), lambda: cache_program(backend), lambda: backend.load({})):
-        with pytest.raises(BackendError, match="was closed"):
-            use()
-
-
 def test_memory_that_grows_leaves_no_graph_behind() -> None:
     """A larger step moves the memory that smaller graphs were planned in."""
     backend = GGML()
@@ -268,20 +142,6 @@ def test_the_oldest_graphs_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     for size in (9, 1, 2, 3, 1):
         assert program.run({"x": np.zeros(size, np.float32)}, {"T": size})["out"].sum() == size
     assert [key[0] for key in program._buckets] == [3, 1]  # type: ignore[attr-defined]
-    backend.close()
-
-
-def test_a_computation_ends_when_another_thread_cancels_it() -> None:
-    """The flag is set before the run, which makes sure that it comes in time."""
-    backend = GGML()
-    program = backend.compile(Graph({"out": apply(Op.EXP, graph_input("x", ("T",), Kind.FLOAT))}))
-    inputs = {"x": np.zeros(4, np.float32)}
-    thread = threading.Thread(target=backend.cancel)
-    thread.start()
-    thread.join()
-    with pytest.raises(BackendError, match="cancelled"):
-        program.run(inputs, {"T": 4})
-    assert program.run(inputs, {"T": 4})["out"].tolist() == [1, 1, 1, 1]
     backend.close()
 
 

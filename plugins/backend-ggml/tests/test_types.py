@@ -103,19 +103,6 @@ def test_products_of_any_number_of_rows(dtype: DType) -> None:
     backend.close()
 
 
-@pytest.mark.parametrize("dtype", STORED, ids=lambda dtype: dtype.name)
-def test_values_for_any_other_op(dtype: DType) -> None:
-    data, values = random_weight(6, dtype)
-    backend = GGML()
-    backend.load({"w": Weight("w", dtype, values.shape, data, mapped=False)})
-    table = weight("w", values.shape, dtype)
-    graph = Graph({"product": table * 2.0, "rows": apply(Op.DEQUANTIZE, table).slice(0, 1, 3)})
-    result = backend.compile(graph).run({}, {})
-    np.testing.assert_array_equal(result["product"], values * 2)
-    np.testing.assert_array_equal(result["rows"], values[1:3])
-    backend.close()
-
-
 @pytest.mark.parametrize("dtype", sorted(UNUSABLE), ids=lambda dtype: dtype.name)
 def test_types_without_products_are_refused(dtype: DType) -> None:
     data = np.zeros(2 * dtype.row_bytes(256), np.uint8)

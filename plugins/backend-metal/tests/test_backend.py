@@ -8,120 +8,17 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from ollamax.backend import BackendOptions, Probe, Program, Weight
+from ollamax.backend import BackendOptions, Probe, Weight
 from ollamax.backend.base import choose
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.dtype import quantize
-from ollamax.ml.tensor import apply, graph_input, optional, state, state_read, state_write, weight
+from ollamax.ml.tensor import graph_input, optional, state, state_read, state_write, weight
+from ollamax.testing.state_suite import cache_program, put
+from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType
 from ollamax_backend_cpu.backend import CPU
 from ollamax_backend_metal.backend import Metal
-
-
-def cache_program(backend: Metal, width: int = 4) -> Program:
-    slots, rows = graph_input("slots", ("N",), bound=3), graph_input("rows", ("N", "T"), bound="S")
-    values = graph_input("values", ("N", "T", 2, width), Kind.FLOAT)
-    held = state_write(state("s", (3, 8, 2, width)), slots, rows, values)
-    return backend.compile(Graph({"out": state_read(held, slots)}))
-
-
-def put(program: Program, slots: list[int], rows: list[list[int]], cells: int, value: float = 1.0) -> np.ndarray:
-    inputs = {"slots": np.array(slots), "rows": np.array(rows)}
-    width = program.graph.outputs["out"].shape[-1]
-    inputs["values"] = np.full((*inputs["rows"].shape, 2, width), value, np.float32)
-    dims = {"N": len(slots), "T": len(rows[0]), "S": cells}
-    return program.run(inputs, dims)["out"]
-
-
-def test_state_outlives_a_run_and_is_shared_by_programs() -> None:
-    backend = Metal()
-    put(cache_program(backend), [0, 2], [[1], [3]], 4, value=5.0)
-    out = put(cache_program(backend), [0, 2], [[0], [0]], 4, value=7.0)
-    assert out[0, :, 0, 0].tolist() == [7, 5, 0, 0]
-    assert out[1, :, 0, 0].tolist() == [7, 0, 0, 5]
-    backend.close()
-
-
-@pytest.mark.parametrize("dtype", [DType.F32, DType.F16, DType.Q8_0])
-def test_rows_are_copied_read_and_replaced(dtype: DType) -> None:
-    backend = Metal(BackendOptions(cache_type=dtype))
-    put(cache_program(backend, 32), [0], [[2, 3]], 4, value=5.0)
-    backend.copy_rows(0, 1, np.array([3]))
-    np.testing.assert_allclose(backend.read_state("s", 1)[:, 1, 1], [0, 0, 0, 5, 0, 0, 0, 0], rtol=1e-3)
-    backend.copy_rows(0, 2, np.array([3]), prefix="t")
-    assert not backend.read_state("s", 2).any()
-    new = np.random.default_rng(0).normal(size=(8, 2, 32)).astype(np.float32)
-    backend.write_state("s", 1, new)
-    np.testing.assert_allclose(backend.read_state("s", 1), new, atol={DType.Q8_0: 0.02}.get(dtype, 2e-3))
-    with pytest.raises(BackendError, match="takes"):
-        backend.write_state("s", 1, np.ones((8, 32, 2), np.float32))
-    with pytest.raises(BackendError, match="no state 't'; there are: s"):
-        backend.read_state("t", 0)
-    backend.close()
-
-
-def test_what_cannot_be_a_cache_is_refused() -> None:
-    with pytest.raises(BackendError, match="keeps no q4_0 cache; choose f32, f16, q8_0"):
-        Metal(BackendOptions(cache_type=DType.Q4_0))
-    backend = Metal(BackendOptions(cache_type=DType.Q8_0))
-    with pytest.raises(BackendError, match="multiple of 32, not 4; use f16"):
-        cache_program(backend)
-    backend.close()
-
-
-def test_outputs_are_copies() -> None:
-    backend = Metal()
-    program = cache_program(backend)
-    put(program, [0], [[0]], 4)[:] = 99
-    first = put(program, [0], [[0]], 4)
-    put(program, [0], [[0]], 4, value=3.0)
-    assert first.max() == 1
-    assert backend.read_state("s", 0).max() == 3
-    backend.close()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"slots": np.array([3])}, "'slots' holds 3, expected 0 to 2"),
-        ({"rows": np.array([[4]])}, "'rows' holds 4, expected 0 to 3"),
-        ({"rows": np.array([[-1]])}, "'rows' holds -1"),
-        ({"rows": np.array([0])}, "has shape"),
-    ],
-)
-def test_bad_inputs_never_reach_the_runtime(change: dict[str, np.ndarray], message: str) -> None:
-    inputs = {"slots": np.array([0]), "rows": np.array([[0]]), "values": np.ones((1, 1, 2, 4), np.float32)}
-    backend = Metal()
-    program = cache_program(backend)
-    with pytest.raises(BackendError, match=message):
-        program.run({**inputs, **change}, {"N": 1, "T": 1, "S": 4})
-    (held,) = program.graph.writes.values()
-    with pytest.raises(BackendError, match="has the index 9, expected 0 to 7"):
-        backend.compile(Graph({}, [held])).run({**inputs, "rows": np.array([[9]])}, {"N": 1, "T": 1, "S": 10})
-    with pytest.raises(BackendError, match="9 cells are used of state 's' with 8"):
-        program.run(inputs, {"N": 1, "T": 1, "S": 9})
-    backend.close()
-
-
-def linear_graph(rows: int, width: int, dtype: DType) -> Graph:
-    x = graph_input("x", ("T", width), Kind.FLOAT)
-    return Graph({"out": optional(Op.LINEAR, x, weight("w", (rows, width), dtype), extra={})})
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"shape": (8, 31)}, {"data": np.zeros(100, np.uint8)}, {"shape": (8, 0)}, {"dtype": DType.Q4_K}]
-)
-def test_a_weight_that_contradicts_itself_is_refused(wrong: dict[str, object]) -> None:
-    right = {"name": "w", "dtype": DType.F32, "shape": (8, 32), "data": np.zeros(8 * 32 * 4, np.uint8), "mapped": False}
-    backend = Metal()
-    backend.load({"w": Weight(**{**right, **wrong})})  # type: ignore[arg-type]
-    with pytest.raises(BackendError, match="weight 'w' has"):
-        backend.compile(linear_graph(8, 32, DType.F32))
-    backend.load({})
-    with pytest.raises(BackendError, match="'w' was not loaded"):
-        backend.compile(linear_graph(8, 32, DType.F32))
-    backend.close()
 
 
 def test_converted_weights_give_their_pages_back_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,34 +44,6 @@ def test_converted_weights_give_their_pages_back_and_are_counted(monkeypatch: py
     np.testing.assert_array_equal(result["a"], result["b"])
     np.testing.assert_allclose(result["a"], result["c"], atol=0.3 * np.abs(result["c"]).max())
     backend.close()
-
-
-def test_a_version_that_is_read_before_it_is_replaced_is_the_older_one() -> None:
-    backend = Metal()
-    slots, rows = graph_input("slots", ("N",), bound=1), graph_input("rows", ("N", "T"), bound="S")
-    values = graph_input("values", ("N", "T", 2, 4), Kind.FLOAT)
-    held = state("s", (1, 8, 2, 4))
-    after = state_read(state_write(held, slots, rows, values), slots)
-    program = backend.compile(Graph({"before": apply(Op.NEG, state_read(held, slots)), "out": after * 2.0}))
-    for value in (1.0, 5.0, 7.0):
-        before = backend.read_state("s", 0)
-        inputs = {"slots": np.array([0]), "rows": np.array([[2]]), "values": np.full((1, 1, 2, 4), value, np.float32)}
-        result = program.run(inputs, {"N": 1, "T": 1, "S": 4})
-        np.testing.assert_array_equal(result["before"][0], -before[:4])
-        assert result["out"][0, 2].min() == 2 * value
-        assert backend.read_state("s", 0).sum() == 8 * value
-    backend.close()
-
-
-def test_a_closed_backend_says_so() -> None:
-    backend = Metal()
-    program = cache_program(backend)
-    put(program, [0], [[0]], 4)
-    backend.close()
-    backend.close()
-    for use in (lambda: put(program, [0], [[0]], 4), lambda: cache_program(backend), lambda: backend.load({})):
-        with pytest.raises(BackendError, match="was closed"):
-            use()
 
 
 @pytest.mark.parametrize("dtype", [DType.F32, DType.F16, DType.Q8_0])
@@ -239,15 +108,6 @@ def test_closing_gives_the_memory_back() -> None:
     del program
 
 
-def test_seconds_of_computing_are_counted() -> None:
-    backend = Metal()
-    program = cache_program(backend)
-    before = backend.compute_seconds
-    put(program, [0], [[0]], 4)
-    assert backend.compute_seconds > before
-    backend.close()
-
-
 def test_a_number_of_threads_is_refused() -> None:
     with pytest.raises(BackendError, match="MLX chooses its number of threads itself; leave num_thread out"):
         Metal(BackendOptions(threads=2))
@@ -285,12 +145,6 @@ def test_a_library_that_does_not_load_is_a_reason(monkeypatch: pytest.MonkeyPatc
         choose({"metal": Metal}, "metal")
     with pytest.raises(BackendError, match="cannot be loaded"):
         Metal()
-
-
-def test_a_device_is_honoured_or_rejected_by_name() -> None:
-    Metal(BackendOptions(device="cpu")).close()
-    with pytest.raises(BackendError, match="backend metal has no device 'tpu'; it has: "):
-        Metal(BackendOptions(device="tpu"))
 
 
 def test_importing_the_hook_loads_no_library() -> None:

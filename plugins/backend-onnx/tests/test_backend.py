@@ -12,120 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ollamax.backend import BackendOptions, Program, Weight
+from ollamax.backend import BackendOptions, Weight
 from ollamax.backend.base import choose
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.dtype import quantize
-from ollamax.ml.tensor import apply, graph_input, optional, state, state_read, state_write, weight
+from ollamax.ml.tensor import apply, graph_input, optional, weight
+from ollamax.testing.state_suite import cache_program, put
+from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType
 from ollamax_backend_onnx.backend import ONNX
 from ollamax_backend_onnx.cancellation import Runs
-
-
-def cache_program(backend: ONNX, width: int = 4) -> Program:
-    slots, rows = graph_input("slots", ("N",), bound=3), graph_input("rows", ("N", "T"), bound="S")
-    values = graph_input("values", ("N", "T", 2, width), Kind.FLOAT)
-    held = state_write(state("s", (3, 8, 2, width)), slots, rows, values)
-    return backend.compile(Graph({"out": state_read(held, slots)}))
-
-
-def put(program: Program, slots: list[int], rows: list[list[int]], cells: int, value: float = 1.0) -> np.ndarray:
-    inputs = {"slots": np.array(slots), "rows": np.array(rows)}
-    width = program.graph.outputs["out"].shape[-1]
-    inputs["values"] = np.full((*inputs["rows"].shape, 2, width), value, np.float32)
-    dims = {"N": len(slots), "T": len(rows[0]), "S": cells}
-    return program.run(inputs, dims)["out"]
-
-
-def test_state_outlives_a_run_and_is_shared_by_programs() -> None:
-    backend = ONNX()
-    put(cache_program(backend), [0, 2], [[1], [3]], 4, value=5.0)
-    out = put(cache_program(backend), [0, 2], [[0], [0]], 4, value=7.0)
-    assert out[0, :, 0, 0].tolist() == [7, 5, 0, 0]
-    assert out[1, :, 0, 0].tolist() == [7, 0, 0, 5]
-    backend.close()
-
-
-@pytest.mark.parametrize("dtype", [DType.F32, DType.F16, DType.Q8_0])
-def test_rows_are_copied_read_and_replaced(dtype: DType) -> None:
-    backend = ONNX(BackendOptions(cache_type=dtype))
-    put(cache_program(backend, 32), [0], [[2, 3]], 4, value=5.0)
-    backend.copy_rows(0, 1, np.array([3]))
-    np.testing.assert_allclose(backend.read_state("s", 1)[:, 1, 1], [0, 0, 0, 5, 0, 0, 0, 0], rtol=1e-3)
-    backend.copy_rows(0, 2, np.array([3]), prefix="t")
-    assert not backend.read_state("s", 2).any()
-    new = np.random.default_rng(0).normal(size=(8, 2, 32)).astype(np.float32)
-    backend.write_state("s", 1, new)
-    np.testing.assert_allclose(backend.read_state("s", 1), new, atol={DType.Q8_0: 0.02}.get(dtype, 2e-3))
-    with pytest.raises(BackendError, match="takes"):
-        backend.write_state("s", 1, np.ones((8, 32, 2), np.float32))
-    with pytest.raises(BackendError, match="no state 't'; there are: s"):
-        backend.read_state("t", 0)
-    backend.close()
-
-
-def test_what_cannot_be_a_cache_is_refused() -> None:
-    with pytest.raises(BackendError, match="keeps no q4_0 cache; choose f32, f16, q8_0"):
-        ONNX(BackendOptions(cache_type=DType.Q4_0))
-    backend = ONNX(BackendOptions(cache_type=DType.Q8_0))
-    with pytest.raises(BackendError, match="multiple of 32, not 4; use f16"):
-        cache_program(backend)
-    backend.close()
-
-
-def test_outputs_are_copies() -> None:
-    backend = ONNX()
-    program = cache_program(backend)
-    put(program, [0], [[0]], 4)[:] = 99
-    first = put(program, [0], [[0]], 4)
-    put(program, [0], [[0]], 4, value=3.0)
-    assert first.max() == 1
-    assert backend.read_state("s", 0).max() == 3
-    backend.close()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"slots": np.array([3])}, "'slots' holds 3, expected 0 to 2"),
-        ({"rows": np.array([[4]])}, "'rows' holds 4, expected 0 to 3"),
-        ({"rows": np.array([[-1]])}, "'rows' holds -1"),
-        ({"rows": np.array([0])}, "has shape"),
-    ],
-)
-def test_bad_inputs_never_reach_the_runtime(change: dict[str, np.ndarray], message: str) -> None:
-    inputs = {"slots": np.array([0]), "rows": np.array([[0]]), "values": np.ones((1, 1, 2, 4), np.float32)}
-    backend = ONNX()
-    program = cache_program(backend)
-    with pytest.raises(BackendError, match=message):
-        program.run({**inputs, **change}, {"N": 1, "T": 1, "S": 4})
-    (held,) = program.graph.writes.values()
-    with pytest.raises(BackendError, match="10 cells are used of state 's' with 8"):
-        backend.compile(Graph({}, [held])).run({**inputs, "rows": np.array([[9]])}, {"N": 1, "T": 1, "S": 10})
-    with pytest.raises(BackendError, match="9 cells are used of state 's' with 8"):
-        program.run(inputs, {"N": 1, "T": 1, "S": 9})
-    backend.close()
-
-
-def linear_graph(rows: int, width: int, dtype: DType) -> Graph:
-    x = graph_input("x", ("T", width), Kind.FLOAT)
-    return Graph({"out": optional(Op.LINEAR, x, weight("w", (rows, width), dtype), extra={})})
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"shape": (8, 31)}, {"data": np.zeros(100, np.uint8)}, {"shape": (8, 0)}, {"dtype": DType.Q4_K}]
-)
-def test_a_weight_that_contradicts_itself_is_refused(wrong: dict[str, object]) -> None:
-    right = {"name": "w", "dtype": DType.F32, "shape": (8, 32), "data": np.zeros(8 * 32 * 4, np.uint8), "mapped": False}
-    backend = ONNX()
-    backend.load({"w": Weight(**{**right, **wrong})})  # type: ignore[arg-type]
-    with pytest.raises(BackendError, match="weight 'w' has"):
-        backend.compile(linear_graph(8, 32, DType.F32))
-    backend.load({})
-    with pytest.raises(BackendError, match="'w' was not loaded"):
-        backend.compile(linear_graph(8, 32, DType.F32))
-    backend.close()
 
 
 def run_linear(backend: ONNX, stored: Weight) -> np.ndarray:
@@ -189,52 +86,10 @@ def test_a_state_is_written_where_it_lies() -> None:
     backend.close()
 
 
-def test_a_version_that_is_read_before_it_is_replaced_is_the_older_one() -> None:
-    backend = ONNX()
-    slots, rows = graph_input("slots", ("N",), bound=1), graph_input("rows", ("N", "T"), bound="S")
-    values = graph_input("values", ("N", "T", 2, 4), Kind.FLOAT)
-    held = state("s", (1, 8, 2, 4))
-    after = state_read(state_write(held, slots, rows, values), slots)
-    program = backend.compile(Graph({"before": apply(Op.NEG, state_read(held, slots)), "out": after * 2.0}))
-    for value in (1.0, 5.0, 7.0):
-        before = backend.read_state("s", 0)
-        inputs = {"slots": np.array([0]), "rows": np.array([[2]]), "values": np.full((1, 1, 2, 4), value, np.float32)}
-        result = program.run(inputs, {"N": 1, "T": 1, "S": 4})
-        np.testing.assert_array_equal(result["before"][0], -before[:4])
-        assert result["out"][0, 2].min() == 2 * value
-        assert backend.read_state("s", 0).sum() == 8 * value
-    backend.close()
-
-
 @pytest.mark.parametrize("threads", [0, 513])
 def test_a_bad_number_of_threads_is_refused(threads: int) -> None:
     with pytest.raises(BackendError, match=f"num_thread is {threads}, expected 1 to 512"):
         ONNX(BackendOptions(threads=threads))
-
-
-def test_a_closed_backend_says_so() -> None:
-    backend = ONNX()
-    program = cache_program(backend)
-    put(program, [0], [[0]], 4)
-    backend.close()
-    backend.close()
-    for use in (lambda: put(program, [0], [[0]], 4), lambda: cache_program(backend), lambda: backend.load({})):
-        with pytest.raises(BackendError, match="was closed"):
-            use()
-
-
-def test_a_computation_ends_when_another_thread_cancels_it() -> None:
-    """The flag is set before the run, which makes sure that it comes in time."""
-    backend = ONNX()
-    program = backend.compile(Graph({"out": apply(Op.EXP, graph_input("x", ("T",), Kind.FLOAT))}))
-    inputs = {"x": np.zeros(4, np.float32)}
-    thread = threading.Thread(target=backend.cancel)
-    thread.start()
-    thread.join()
-    with pytest.raises(BackendError, match="cancelled"):
-        program.run(inputs, {"T": 4})
-    assert program.run(inputs, {"T": 4})["out"].tolist() == [1, 1, 1, 1]
-    backend.close()
 
 
 def many_steps() -> Graph:
@@ -322,3 +177,16 @@ def test_a_probe_loads_the_runtime_and_not_what_makes_models_for_it() -> None:
     code = "import sys; from ollamax_backend_onnx.backend import ONNX; assert ONNX.probe().devices; "
     code += "sys.exit('onnxruntime' not in sys.modules or 'onnx' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_session_serves_every_size() -> None:
+    backend = ONNX()
+    x = graph_input("x", ("N", "T", 4), Kind.FLOAT)
+    program = backend.compile(Graph({"out": apply(Op.EXP, x).reshape("T", 2, "N", 2)}))
+    session = program._session  # type: ignore[attr-defined]
+    for size in ((2, 3), (1, 5), (3, 1), (1, 1)):
+        value = np.random.default_rng(sum(size)).normal(size=(*size, 4)).astype(np.float32)
+        found = program.run({"x": value}, {"N": size[0], "T": size[1]})["out"]
+        np.testing.assert_allclose(found, np.exp(value).reshape(size[1], 2, size[0], 2), rtol=1e-6)
+    assert program._session is session  # type: ignore[attr-defined]
+    backend.close()

@@ -44,12 +44,19 @@ class States(Generic[Kept]):
     def __init__(self, backend: str, dtype: DType) -> None:
         self._backend, self._dtype = backend, dtype
         self._held: dict[str, Kept] = {}
+        self._closed = False
+
+    def check_open(self) -> None:
+        """Raise BackendError after ``close``."""
+        if self._closed:
+            raise BackendError(f"backend {self._backend}: the backend was closed")
 
     def new(self, graph: Graph) -> dict[str, tuple[int, ...]]:
         """The shapes of the states of ``graph`` that do not exist yet.
 
-        Raises BackendError for one that exists with another shape, or that cannot be stored.
+        Raises BackendError for one that exists with another shape, or that cannot be stored, and after ``close``.
         """
+        self.check_open()
         found = {}
         for name, node in graph.states.items():
             shape = concrete(node.shape, {})
@@ -92,8 +99,9 @@ class States(Generic[Kept]):
             raise BackendError(f"backend {self._backend}: state {name!r} {expected}")
         state.replace(slot, value)
 
-    def clear(self) -> None:
-        """Let go of all states."""
+    def close(self) -> None:
+        """Let go of all states, with the backend."""
+        self._closed = True
         self._held.clear()
 
     def _check(self, shape: tuple[int, ...]) -> None:

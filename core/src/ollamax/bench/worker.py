@@ -85,11 +85,6 @@ class Worker:
             raise BenchmarkError(f"{self._label}: {one_line(str(answer['error']))}")
         return answer["answer"]
 
-    @property
-    def ended(self) -> bool:
-        """Whether the process is gone."""
-        return self._process.poll() is not None
-
     def since_start(self) -> float:
         """Seconds since the process was started."""
         return time.perf_counter() - self._began

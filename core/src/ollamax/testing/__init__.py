@@ -1,1 +1,1 @@
-"""The conformance kit: cases that every implementation of a contract is tested with."""
+"""The conformance kit: cases and suites that every implementation of a contract is tested with."""

@@ -48,6 +48,7 @@ class CPU(Backend):
         from ollamax_backend_cpu.threads import BLAS
         from ollamax_backend_cpu.weights import Weights
 
+        self.states.check_open()
         largest = max((math.prod(weight.shape) for weight in weights.values()), default=0)
         self._threads = self.options.threads or (1 if largest < _WORTH_THREADS else None)
         if not self._joined:
@@ -74,7 +75,7 @@ class CPU(Backend):
         from ollamax_backend_cpu.weights import Weights
 
         self._weights = Weights({})
-        self.states.clear()
+        self.states.close()
         if self._joined:
             self._joined = False
             BLAS.leave()

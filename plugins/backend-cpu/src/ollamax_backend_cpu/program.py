@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ollamax.backend import Program, States
+from ollamax.errors import BackendError
 from ollamax.ml import Graph, Op, Tensor
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax_backend_cpu.kernels import NOTHING, Builder, Kernel
@@ -35,7 +36,7 @@ class CPUProgram(Program):
 
     def __init__(self, graph: Graph, weights: Weights, states: States[CPUState], threads: int | None) -> None:
         super().__init__(graph)
-        self._threads = threads
+        self._threads, self._states = threads, states
         numbers = {node: number for number, node in enumerate(graph.nodes)}
         builder = Builder(graph, weights, states)
         self._outputs = {name: numbers[node] for name, node in graph.outputs.items()}
@@ -56,16 +57,20 @@ class CPUProgram(Program):
         ]
 
     def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
-        """Run every step."""
+        """Run every step; raises BackendError for an index beyond a table that core could not check."""
+        self._states.check_open()
         BLAS.use(self._threads)
         values: list[Any] = self._fixed.copy()
         for name, number, kind in self._inputs:
             # A copy: kernels keep values by identity for the length of a step.
             values[number] = np.array(inputs[name], kind)
-        for step in self._steps:
-            values[step.target] = step.kernel(dims, *[values[source] for source in step.sources])
-            for old in step.dead:
-                values[old] = None
+        try:
+            for step in self._steps:
+                values[step.target] = step.kernel(dims, *[values[source] for source in step.sources])
+                for old in step.dead:
+                    values[old] = None
+        except IndexError as error:
+            raise BackendError(f"backend cpu: {self.graph.name}: {error}") from error
         return {name: np.array(values[number], np.float32) for name, number in self._outputs.items()}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ollamax.backend import State
+from ollamax.errors import BackendError
 from ollamax.types import DType
 from ollamax_backend_cpu.cell_type import CELL_TYPES
 
@@ -28,6 +29,8 @@ class CPUState(State):
 
     def read(self, slots: Array, cells: int) -> Array:
         """The first ``cells`` cells of ``slots``; float32 is not copied where the slots are neighbours."""
+        if cells > self.shape[1]:
+            raise BackendError(f"backend cpu: {cells} cells are used of a state with {self.shape[1]}")
         first, count = int(slots[0]), slots.size
         if count == 1 or bool((np.diff(slots) == 1).all()):
             return self._cells.decode([view[first : first + count, :cells] for view in self._views()])

@@ -53,7 +53,6 @@ class GGML(Backend):
         self._weights = self._stored({}, None)
         self._programs: list[GGMLProgram] = []
         self._constants: dict[Any, int] = {}
-        self._closed = False
 
     @classmethod
     def probe(cls) -> Probe:
@@ -70,7 +69,7 @@ class GGML(Backend):
 
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
         """Take the weights as they are stored; they are packed when a program is built."""
-        self._check_open()
+        self.states.check_open()
         largest = max((math.prod(weight.shape) for weight in weights.values()), default=0)
         small = self.options.threads is None and largest < _WORTH_THREADS
         self._processor.use(1 if small else self._processor.threads)
@@ -87,7 +86,7 @@ class GGML(Backend):
         from ollamax_backend_ggml.program import GGMLProgram
         from ollamax_backend_ggml.states import state_size
 
-        self._check_open()
+        self.states.check_open()
         host = Host(graph)
         cache = {name: state_size(shape, self.options.cache_type) for name, shape in self.states.new(graph).items()}
         away = self._place(graph, cache)
@@ -111,9 +110,7 @@ class GGML(Backend):
 
     def close(self) -> None:
         """Release weights, states, programs and threads; a second call does nothing."""
-        if self._closed:
-            return
-        self._closed = True
+        self.states.close()
         for program in self._programs:
             program.close()
         self._programs.clear()
@@ -163,10 +160,6 @@ class GGML(Backend):
         from ollamax_backend_ggml.weights import Weights
 
         return Weights(self._library, self._processor, self._residents, weights, progress)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise BackendError("backend ggml: the backend was closed")
 
 
 _WORTH_THREADS = 4 * 2**20

@@ -39,7 +39,6 @@ class GGMLProgram(Program):
         for node in self._slots:
             if node not in parts.host.nodes:
                 raise BackendError(f"backend ggml cannot run {parts.graph.name}: slots are computed of weights")
-        self.closed = False
 
     def reserve(self, dims: Mapping[str, int]) -> None:
         """Plan a run of these sizes, so that the memory of all that are smaller need not move."""
@@ -48,8 +47,7 @@ class GGMLProgram(Program):
 
     def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Find or build the graph for these sizes, and run it."""
-        if self.closed:
-            raise BackendError(f"{self.graph.name}: the backend was closed")
+        self._parts.states.check_open()
         values = self._parts.host.run(inputs, dims)
         key = (*[dims[name] for name in self._dims], *[values[node].tobytes() for node in self._slots])
         bucket = self._buckets.get(key)
@@ -60,7 +58,6 @@ class GGMLProgram(Program):
 
     def close(self) -> None:
         """Free the built graphs; the program cannot be run afterwards."""
-        self.closed = True
         for bucket in self._buckets.values():
             bucket.close()
         self._buckets.clear()

@@ -59,7 +59,7 @@ class Metal(Backend):
         """Take the weights as they are stored; they are converted when a program is built."""
         from ollamax_backend_metal.weights import Weights
 
-        self._device.check_open()
+        self.states.check_open()
         self._weights = Weights(weights, self._device, progress)
 
     def read_bytes(self, matrix: TensorInfo) -> int:
@@ -73,12 +73,12 @@ class Metal(Backend):
         from ollamax_backend_metal.program import MLXProgram
         from ollamax_backend_metal.states import MLXState
 
-        self._device.check_open()
+        self.states.check_open()
         self.states.open(graph, lambda name, shape: MLXState(name, shape, self.options.cache_type, self._device))
         return MLXProgram(graph, self._weights, self.states, self._device)
 
     def close(self) -> None:
         """Release weights and states; a second call does nothing."""
         self._weights.close()
-        self.states.clear()
+        self.states.close()
         self._device.close()

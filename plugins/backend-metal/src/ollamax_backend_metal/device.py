@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
-from ollamax.errors import BackendError
-
 if TYPE_CHECKING:
     from ollamax.backend.base import Array
 
@@ -21,16 +19,9 @@ class MLXDevice:
     def __init__(self, device: Any) -> None:
         self._device = device
         self.seconds = 0.0
-        self._closed = False
-
-    def check_open(self) -> None:
-        """Raise BackendError after ``close``."""
-        if self._closed:
-            raise BackendError("backend metal: the backend was closed")
 
     def close(self) -> None:
-        """Compute nothing from here on, and give the memory back that MLX keeps for later arrays."""
-        self._closed = True
+        """Give the memory back that MLX keeps for later arrays."""
         mx.clear_cache()
 
     def used(self) -> AbstractContextManager[Any]:

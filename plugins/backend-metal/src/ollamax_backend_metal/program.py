@@ -36,7 +36,7 @@ class MLXProgram(Program):
 
     def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Collect, compute, and hand out copies."""
-        self._device.check_open()
+        self._states.check_open()
         with self._device.used():
             outputs, versions = self._collect(inputs, dims)
             # Nobody but the states holds a version from here on, so that MLX may write where the older one lies.

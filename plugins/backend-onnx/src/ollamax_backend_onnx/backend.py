@@ -49,7 +49,6 @@ class ONNX(Backend):
         self._threads, self._provider = threads or physical_cores(), available[self.options.device or "cpu"]
         self._weights, self._runs = Weights({}), Runs()
         self._programs: list[ONNXProgram] = []
-        self._closed = False
 
     @classmethod
     def probe(cls) -> Probe:
@@ -71,7 +70,7 @@ class ONNX(Backend):
         """Take the weights as they are stored; they are packed when a program is built."""
         from ollamax_backend_onnx.weights import Weights
 
-        self._check_open()
+        self.states.check_open()
         self._weights = Weights(weights, self._threads, progress, self.options.keep)
 
     def read_bytes(self, matrix: TensorInfo) -> int:
@@ -85,7 +84,7 @@ class ONNX(Backend):
         from ollamax_backend_onnx.emission import emit
         from ollamax_backend_onnx.program import ONNXProgram
 
-        self._check_open()
+        self.states.check_open()
         self.states.open(graph, self._new_state)
         builder = emit(graph, self._weights, self.states, self.accuracy_level)
         program = ONNXProgram(graph, builder, self._runs, self._provider, self._threads)
@@ -100,7 +99,7 @@ class ONNX(Backend):
         """One ``.onnx`` file for each graph, and one of weights, which ONNX Runtime runs without this package."""
         from ollamax_backend_onnx.export import write
 
-        self._check_open()
+        self.states.check_open()
         for graph in graphs.values():
             self.states.open(graph, self._new_state)
         lowered = {name: lower(graph, self.ops, "backend onnx") for name, graph in graphs.items()}
@@ -110,22 +109,17 @@ class ONNX(Backend):
         """Release sessions, weights and states; a second call does nothing."""
         from ollamax_backend_onnx.weights import Weights
 
-        self._closed = True
         for program in self._programs:
             program.close()
         self._programs.clear()
         self._runs.close()
-        self.states.clear()
+        self.states.close()
         self._weights = Weights({})
 
     def _new_state(self, name: str, shape: tuple[int, ...]) -> ONNXState:
         from ollamax_backend_onnx.states import ONNXState
 
         return ONNXState(name, shape, self.options.cache_type)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise BackendError("backend onnx: the backend was closed")
 
 
 _MOST_THREADS = 512

@@ -1,0 +1,22 @@
+"""The ONNX Runtime backend does what every backend must do, also where it computes with float32 activations."""
+
+from ollamax.testing.backend_suite import BackendSuite
+from ollamax.testing.weight_suite import WeightSuite
+from ollamax_backend_onnx.backend import ONNX
+from ollamax_backend_onnx.blocks import LAYOUTS
+
+
+class TestONNX(BackendSuite):
+    backend = ONNX
+    cancels = True
+    rounding = dict.fromkeys(LAYOUTS, 1.5e-2)  # at level 4 activations are rounded to 8 bits in blocks
+
+
+class Exact(ONNX):
+    """Computes with float32 activations."""
+
+    accuracy_level = 0
+
+
+class TestExactWeights(WeightSuite):
+    backend = Exact
