@@ -10,6 +10,7 @@ from ollamax.convert.conversion import Conversion
 from ollamax.errors import ConversionError
 from ollamax.gguf import open_gguf
 from ollamax.gguf.writer import write_gguf
+from ollamax.ml.dtype import dequantize
 from ollamax.types import DType
 
 from .conftest import bf16
@@ -194,3 +195,68 @@ def test_values_that_only_move_are_not_decoded(checkpoint_dir, dtype, data, give
     assert moved.tobytes() == Conversion(checkpoint, Toy({**CONFIG}), {}).tensor_bytes("blk.0.ffn_up.weight").tobytes()
     width = len(data) // 3
     assert moved.tobytes() == data[2 * width :] + data[width : 2 * width] + data[:width]
+
+
+# Fused tensors --------------------------------------------------------------------------------------------------------
+
+
+class Fused(Toy):
+    """Q and k in one tensor, of which q's rows are reversed."""
+
+    rename = (*Toy.rename[:1], (r"layers\.(\d+)\.qk\.", r"blk.\1.attn_qk."))
+
+    def splits(self):
+        return {f"blk.0.attn_qk.{leaf}": {f"blk.0.attn_q.{leaf}": 2, f"blk.0.attn_k.{leaf}": 3} for leaf in LEAVES}
+
+    def transforms(self, name):
+        return name.startswith("blk.0.attn_q.")
+
+    def shapes(self):
+        heights = {"attn_q": 2, "attn_k": 3}
+        return {f"blk.0.{name}.weight": (rows, 2) for name, rows in heights.items()}
+
+
+class FusedWithBias(Fused):
+    def shapes(self):
+        return {}
+
+
+LEAVES = ("weight", "bias")
+QK = np.arange(10, dtype=np.float32).reshape(5, 2)
+
+
+@pytest.mark.parametrize(("stored", "data"), [("BF16", bf16(QK)), ("F32", QK.tobytes())])
+def test_a_fused_tensor_becomes_its_parts(convert, stored, data):
+    source = convert({"layers.0.qk.weight": (stored, (5, 2), data)}, Fused)
+    values = {
+        name: dequantize(source.tensor_bytes(name), info.dtype, info.shape)
+        for name, info in source.tensors.items()
+        if name.startswith("blk.")
+    }
+    assert list(values) == ["blk.0.attn_q.weight", "blk.0.attn_k.weight"]
+    np.testing.assert_array_equal(values["blk.0.attn_q.weight"], QK[1::-1])
+    np.testing.assert_array_equal(values["blk.0.attn_k.weight"], QK[2:])
+
+
+def test_a_fused_bias_becomes_its_parts(convert):
+    bias = np.arange(5, dtype=np.float16)
+    source = convert({"layers.0.qk.bias": ("F16", (5,), bias.tobytes())}, FusedWithBias)
+    assert source.tensor_bytes("blk.0.attn_k.bias").view("<f4").tolist() == [2, 3, 4]
+    assert source.tensor_bytes("blk.0.attn_q.bias").view("<f4").tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"layers.0.qk.weight": ((6, 2))}, "qk.weight is 6 x 2, expected 5 rows for blk.0.attn_q.weight, blk.0.attn_k"),
+        ({"layers.0.qk.weight": ((5, 1))}, "qk.weight is 2 x 1, not 2 x 2; layers.0.qk.weight is 3 x 1, not 3 x 2"),
+        ({"layers.0.qk.weight": (())}, "qk.weight is a scalar, expected 5 rows"),
+        ({"layers.0.qk.weight": ((5, 2)), "layers.0.qk.bias": ((5,))}, "layers.0.qk.bias is not part of such a model"),
+        ({"embed.weight": (4, 2)}, "blk.0.attn_k.weight is missing (3 x 2); blk.0.attn_q.weight is missing"),
+    ],
+)
+def test_a_fused_tensor_that_does_not_fit_is_named(convert, tensors, message):
+    stored = {name: ("F32", shape, bytes(4 * int(np.prod(shape)))) for name, shape in tensors.items()}
+    with pytest.raises(ConversionError) as caught:
+        convert(stored, Fused)
+    assert message in str(caught.value)

@@ -54,3 +54,15 @@ def test_numbers_inside_a_word_are_part_of_it():
 
 def test_a_missing_tensor_is_in_no_group():
     assert patterns(MappedTensor(Status.MISSING, "", "", (3,))) == []
+
+
+def test_what_becomes_several_tensors_is_counted_once():
+    rows = [
+        row(f"layers.{at}.{fused}", f"blk.{at}.{part}")
+        for at in (0, 1)
+        for fused, part in (("qk", "attn_q"), ("qk", "attn_k"), ("v", "attn_v"))
+    ]
+    assert patterns(*rows) == [
+        ("layers.{0..1}.qk", 2, "blk.{0..1}.attn_q, blk.{0..1}.attn_k"),
+        ("layers.{0..1}.v", 2, "blk.{0..1}.attn_v"),
+    ]

@@ -88,6 +88,13 @@ class Converter:
         """
         return False
 
+    def splits(self) -> Mapping[str, Mapping[str, int]]:
+        """Tensors that the checkpoint holds fused: the name that ``rename`` gives one, to its parts in their order.
+
+        Each part is a GGUF name with its number of rows. The parts go on as if the checkpoint held them.
+        """
+        return {}
+
     def copies(self) -> Mapping[str, str]:
         """Tensors to make of one that has another name in GGUF too: new name to that name.
 

@@ -37,6 +37,7 @@ class Conversion:
         _check(checkpoint, rows)
         mapped = {row.info.name: row for row in rows if row.info is not None}
         self._sources = {name: row.source for name, row in mapped.items()}
+        self._first_rows = {name: row.first for name, row in mapped.items()}
         self.tensors: dict[str, TensorInfo] = {name: row.info for name, row in mapped.items() if row.info}
         # Last, because their size follows config.json, which now agrees with weights that exist.
         self._extras = self._add_extras()
@@ -61,7 +62,7 @@ class Conversion:
             return np.ascontiguousarray(self._extras[name], dtype="<f4").reshape(-1).view(np.uint8)
         source = self._sources[name]
         stored = FLOATS[self._checkpoint.tensors[source].dtype]
-        raw = self._checkpoint.tensor_bytes(source)
+        raw = self._part(name, self._checkpoint.tensor_bytes(source))
         if not self._converter.transforms(name):
             return raw if stored == info.dtype else quantize(dequantize(raw, stored, info.shape), info.dtype)
         if stored == info.dtype and self._converter.permutes(name):
@@ -71,6 +72,16 @@ class Conversion:
             moved = quantize(self._transform(name, dequantize(raw, stored, info.shape)), info.dtype)
         drop_pages(raw)
         return moved
+
+    def _part(self, name: str, raw: Bytes) -> Bytes:
+        """The bytes of this tensor's rows, where the checkpoint holds it fused with others."""
+        info = self.tensors[name]
+        stored = self._checkpoint.tensors[self._sources[name]]
+        if info.shape == tuple(stored.shape):
+            return raw
+        row = len(raw) // stored.shape[0]
+        start = self._first_rows[name] * row
+        return raw[start : start + info.shape[0] * row]
 
     def _transform(self, name: str, value: Array) -> Array:
         changed = self._converter.transform(name, value)

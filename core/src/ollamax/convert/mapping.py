@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ollamax.convert.base import Converter
@@ -36,6 +36,7 @@ class MappedTensor:
     """One tensor. ``source`` is its name in the checkpoint and ``stored`` its type there; empty for what is not in it.
 
     ``info`` is what it becomes, before quantisation; None if it becomes nothing. ``problem`` says what is wrong.
+    ``first`` is the row of the source with which it begins, where it is a part of a fused tensor.
     """
 
     status: Status
@@ -44,23 +45,51 @@ class MappedTensor:
     shape: tuple[int, ...]
     info: TensorInfo | None = None
     problem: str = ""
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A tensor of the checkpoint, or some of the rows of a fused one, with the name that it gets; None for no name."""
+
+    stored: StoredTensor
+    name: str | None
+    shape: tuple[int, ...]
+    first: int = 0
+    problem: str = ""
 
 
 def map_tensors(tensors: Mapping[str, StoredTensor], converter: Converter) -> list[MappedTensor]:
     """Every tensor of the checkpoint in its order, then those that are missing, by name."""
     rows: list[MappedTensor] = []
     sources: dict[str, str] = {}
-    expected, copies = converter.shapes(), converter.copies()
+    expected, copies, splits = converter.shapes(), converter.copies(), converter.splits()
     for source, stored in tensors.items():
         name = None if converter.skips(source) else gguf_name(converter, source)
-        for each in (name, *(copy for copy, original in copies.items() if original == name)):
-            rows.append(_row(converter, stored, each, sources, expected))
-            if each is not None:
-                sources.setdefault(each, source)
+        for part in _parts(stored, name, splits):
+            for each in (part.name, *(copy for copy, original in copies.items() if original == part.name)):
+                rows.append(_row(converter, replace(part, name=each), sources, expected))
+                if each is not None:
+                    sources.setdefault(each, source)
     for name in sorted(expected.keys() - sources.keys()):
         shape = expected[name]
         rows.append(MappedTensor(Status.MISSING, "", "", shape, problem=f"{name} is missing ({show_shape(shape)})"))
     return rows
+
+
+def _parts(stored: StoredTensor, name: str | None, splits: Mapping[str, Mapping[str, int]]) -> Iterator[_Part]:
+    """What a tensor is taken apart into; most are their only part."""
+    fused = splits.get(name) if name else None
+    if not fused:
+        yield _Part(stored, name, stored.shape)
+        return
+    problem = ""
+    if stored.shape[:1] != (total := sum(fused.values()),):
+        problem = f"{stored.name} is {show_shape(stored.shape)}, expected {total} rows for {', '.join(fused)}"
+    first = 0
+    for part, rows in fused.items():
+        yield _Part(stored, part, (rows, *stored.shape[1:]), first, problem)
+        first += rows
 
 
 def show_shape(shape: tuple[int, ...]) -> str:
@@ -69,14 +98,12 @@ def show_shape(shape: tuple[int, ...]) -> str:
 
 
 def _row(
-    converter: Converter,
-    stored: StoredTensor,
-    name: str | None,
-    sources: Mapping[str, str],
-    expected: Mapping[str, tuple[int, ...]],
+    converter: Converter, part: _Part, sources: Mapping[str, str], expected: Mapping[str, tuple[int, ...]]
 ) -> MappedTensor:
+    stored, name = part.stored, part.name
+
     def row(status: Status, info: TensorInfo | None = None, problem: str = "") -> MappedTensor:
-        return MappedTensor(status, stored.name, stored.dtype, stored.shape, info, problem)
+        return MappedTensor(status, stored.name, stored.dtype, stored.shape, info, problem, part.first)
 
     if converter.skips(stored.name):
         return row(Status.IGNORED)
@@ -88,14 +115,14 @@ def _row(
         problem = f"{stored.name} (type {stored.dtype}; F32, F16 and BF16 are supported)"
         return row(Status.UNMAPPED, problem=problem)
     # Vectors and norms become F32, as llama.cpp writes them.
-    plain = len(stored.shape) <= 1 or name.endswith("_norm.weight")
-    info = TensorInfo(name, DType.F32 if plain else FLOATS[stored.dtype], stored.shape)
+    plain = len(part.shape) <= 1 or name.endswith("_norm.weight")
+    info = TensorInfo(name, DType.F32 if plain else FLOATS[stored.dtype], part.shape)
     if expected and name not in expected:
         return row(Status.UNUSED, info, f"{stored.name} is not part of such a model")
-    if expected and expected[name] != stored.shape:
-        shapes = f"{show_shape(stored.shape)}, not {show_shape(expected[name])}"
-        return row(Status.MISSHAPEN, info, f"{stored.name} is {shapes}")
-    return row(Status.MAPPED, info)
+    problem = part.problem
+    if expected and expected[name] != part.shape:
+        problem = problem or f"{stored.name} is {show_shape(part.shape)}, not {show_shape(expected[name])}"
+    return row(Status.MISSHAPEN if problem else Status.MAPPED, info, problem)
 
 
 def gguf_name(converter: Converter, source: str) -> str | None:

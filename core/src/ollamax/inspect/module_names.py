@@ -17,11 +17,13 @@ _LEAVES = ("weight", "bias")
 class ModuleNames:
     """``weighted`` maps paths of modules that have a weight to names, ``results`` those and the blocks around them.
 
-    A block is the outermost module all of whose weights lie below one name, such as ``blk.0``.
+    A block is the outermost module all of whose weights lie below one name, such as ``blk.0``. ``parts`` are those of a
+    name whose weight the converter splits, with the number of rows of each.
     """
 
     def __init__(self, model: Any, converter: Converter) -> None:
         self.weighted: dict[str, str] = {}
+        self.parts: dict[str, dict[str, int]] = {}
         prefix = model.base_model_prefix
         for path, _ in model.named_parameters(remove_duplicate=False):
             # A model that is a part of a larger one leaves out the name of that part.
@@ -29,12 +31,21 @@ class ModuleNames:
             module, _, leaf = path.rpartition(".")
             if name and leaf in _LEAVES and name.endswith(f".{leaf}"):
                 self.weighted[module] = name.removesuffix(f".{leaf}")
+        for fused, rows in converter.splits().items():
+            if fused.endswith(".weight"):
+                parts = {part.removesuffix(".weight"): count for part, count in rows.items()}
+                self.parts[fused.removesuffix(".weight")] = parts
         self.results = dict(self.weighted)
         lists = {path for path, module in model.named_modules() if type(module).__name__ == "ModuleList"}
         for path, _ in model.named_modules():
             block = self.block(path)
             if block and path not in lists and block not in self.results.values():
                 self.results[path] = block
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """What our modules with weights are called, those that transformers fuses one by one."""
+        return frozenset(part for name in self.weighted.values() for part in self.parts.get(name, (name,)))
 
     def block(self, path: str) -> str:
         """The name below which all weights of the module at ``path`` lie; empty if there is none."""

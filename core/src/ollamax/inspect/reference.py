@@ -89,7 +89,7 @@ def trace_reference(directory: Path, tokens: Sequence[int], registry: Registry, 
         layers=facts.layers,
         tokens=ids,
         tensors=tensors,
-        modules=frozenset(recording.names.weighted.values()),
+        modules=recording.names.modules,
     )
 
 
@@ -179,7 +179,10 @@ class _Recording:
 
     def _result_hook(self, name: str) -> Callable[..., None]:
         def hook(_module: Any, _inputs: Any, result: Any) -> None:
-            self._add(name, result[0] if isinstance(result, tuple) else result, row=f"{name}.weight")
+            tensor, first = result[0] if isinstance(result, tuple) else result, 0
+            for part, rows in self.names.parts.get(name, {name: tensor.shape[-1]}).items():
+                self._add(part, tensor[..., first : first + rows], row=f"{part}.weight")
+                first += rows
 
         return hook
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 from ollamax.convert.mapping import MappedTensor
@@ -17,7 +18,8 @@ _NUMBER = re.compile(r"(?<![^.])[0-9]+(?![^.])")
 class TensorGroup:
     """``count`` tensors of one shape and type.
 
-    ``becomes`` is the pattern of their names in GGUF; empty where they have none, or have those names already.
+    ``becomes`` is the pattern of their names in GGUF, several where each becomes several tensors; empty where they have
+    none, or have those names already.
     """
 
     pattern: str
@@ -30,11 +32,11 @@ class TensorGroup:
 def group_tensors(rows: Iterable[MappedTensor]) -> list[TensorGroup]:
     """The tensors that a file holds, grouped, in the order of the first of each group."""
     groups: dict[_Key, list[tuple[str, str]]] = {}
-    for row in rows:
-        if row.source:
-            target = row.info.name if row.info and row.info.name != row.source else ""
-            key = _Key(_NUMBER.sub("#", row.source), _NUMBER.sub("#", target), row.shape, row.stored)
-            groups.setdefault(key, []).append((row.source, target))
+    for source, parts in groupby((row for row in rows if row.source), key=lambda row: row.source):
+        row, *others = parts
+        target = ", ".join(one.info.name for one in (row, *others) if one.info and one.info.name != source)
+        key = _Key(_NUMBER.sub("#", source), _NUMBER.sub("#", target), row.shape, row.stored)
+        groups.setdefault(key, []).append((source, target))
     return [
         TensorGroup(_pattern(sources), len(sources), key.shape, key.dtype, _pattern(targets))
         for key, names in groups.items()
