@@ -34,8 +34,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 from conftest import save_random, save_random_mllama  # noqa: E402 (lies in tests)
 from random_mllama import png  # noqa: E402
 from random_mllama import reference_logits as picture_logits  # noqa: E402
-from small_tokenizer import LLAMA3_SPLIT, QWEN2_SPLIT  # noqa: E402
 from transformers_reference import IDS, reference_logits  # noqa: E402
+
+from ollamax.testing.byte_level import LLAMA3_SPLIT, QWEN2_SPLIT  # noqa: E402
 
 CHECKPOINTS = {"F32": "float32", "BF16": "bfloat16"}
 # Rows of 256 and more weights, so that they divide into the blocks of every type.

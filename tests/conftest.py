@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from random_mllama import write_random_mllama
-from small_tokenizer import LLAMA3_SPLIT, QWEN2_SPLIT, save_byte_level
+
+from ollamax.testing.byte_level import LLAMA3_SPLIT, QWEN2_SPLIT, save_byte_level
 
 Checkpoint = Callable[..., Path]
 

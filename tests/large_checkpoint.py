@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import tokenizers
-from small_tokenizer import LLAMA3_SPLIT
 from torch_pickle import archive, state_dict, storage, tensor
+
+from ollamax.testing.byte_level import LLAMA3_SPLIT
 
 DIM, FFN, HEADS, KV_HEADS, VOCAB = 2048, 8192, 16, 8, 32000
 Shapes = dict[str, tuple[int, ...]]

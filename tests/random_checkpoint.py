@@ -1,12 +1,13 @@
 """Random Hugging Face checkpoints of llama and qwen2, made without torch and transformers."""
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import save_file
-from small_tokenizer import save_byte_level, save_sentencepiece
+from small_tokenizer import save_sentencepiece
+
+from ollamax.testing.byte_level import save_byte_level
+from ollamax.testing.random_checkpoint import RandomCheckpoint
 
 LAYERS, DIM, FFN, HEADS, KV_HEADS = 3, 64, 96, 4, 2
 HEAD_DIM = DIM // HEADS
@@ -24,14 +25,11 @@ SHAPES = {
 BIASES = {f"self_attn.{name}_proj.bias": SHAPES[f"self_attn.{name}_proj.weight"][:1] for name in "qkv"}
 
 
-def save_random_checkpoint(directory: Path, family: str, tokenizer: str, *, tied: bool = False, **config: Any) -> Path:
-    """Write a ``{family}ForCausalLM`` of float32; ``tokenizer`` is ``spm``, or the pattern of a byte-level one."""
-    directory.mkdir()
-    vocab = save_sentencepiece(directory) if tokenizer == "spm" else save_byte_level(directory, tokenizer)
+def random_checkpoint(family: str, tokenizer: str, *, tied: bool = False, **config: Any) -> RandomCheckpoint:
+    """A ``{family}ForCausalLM``; ``tokenizer`` is ``spm``, or the pattern of a byte-level one."""
     values = {
         "architectures": [f"{family}ForCausalLM"],
         "model_type": family.lower(),
-        "vocab_size": vocab,
         "hidden_size": DIM,
         "intermediate_size": FFN,
         "num_hidden_layers": LAYERS,
@@ -42,18 +40,16 @@ def save_random_checkpoint(directory: Path, family: str, tokenizer: str, *, tied
         "tie_word_embeddings": tied,
         **config,
     }
-    (directory / "config.json").write_text(json.dumps(values), encoding="utf-8")
     layer = SHAPES | (BIASES if family == "Qwen2" else {})
-    shapes = {f"model.layers.{at}.{name}": shape for at in range(LAYERS) for name, shape in layer.items()}
-    shapes |= {"model.embed_tokens.weight": (vocab, DIM), "model.norm.weight": (DIM,)}
+    embedding = ("vocab_size", DIM)
+    shapes: dict[str, tuple[int | str, ...]] = {"model.embed_tokens.weight": embedding, "model.norm.weight": (DIM,)}
+    shapes |= {f"model.layers.*.{name}": shape for name, shape in layer.items()}
     if not tied:
-        shapes["lm_head.weight"] = (vocab, DIM)
-    random = np.random.default_rng(0)
-    save_file({name: _values(random, name, shape) for name, shape in shapes.items()}, directory / "model.safetensors")
-    return directory
+        shapes["lm_head.weight"] = embedding
+    save = save_sentencepiece if tokenizer == "spm" else partial(save_byte_level, pattern=tokenizer)
+    return RandomCheckpoint(values, shapes, save)
 
 
-def _values(random: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    if "norm" in name:
-        return random.uniform(0.5, 1.5, shape).astype(np.float32)
-    return (random.normal(size=shape) * (0.2 if name.endswith("bias") else 1.2 / shape[-1] ** 0.5)).astype(np.float32)
+def save_random_checkpoint(directory: Path, family: str, tokenizer: str, *, tied: bool = False, **config: Any) -> Path:
+    """Write one."""
+    return random_checkpoint(family, tokenizer, tied=tied, **config).save(directory)

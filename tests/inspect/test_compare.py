@@ -7,9 +7,9 @@ import pytest
 from random_checkpoint import save_random_checkpoint
 from random_llama import write_random_llama
 from safetensors.numpy import load_file, save_file
-from small_tokenizer import LLAMA3_SPLIT, QWEN2_SPLIT
 
 from ollamax.cli.main import main
+from ollamax.testing.byte_level import LLAMA3_SPLIT, QWEN2_SPLIT
 
 IDS = "5,17,200,9,33"
 

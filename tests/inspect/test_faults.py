@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from random_checkpoint import LAYERS, SHAPES, save_random_checkpoint
 from safetensors.numpy import load_file, save_file
-from small_tokenizer import LLAMA3_SPLIT
 
 from ollamax.cli.main import main
 from ollamax.plugins import get_registry
+from ollamax.testing.byte_level import LLAMA3_SPLIT
 from ollamax_llama.convert import LlamaConverter
 
 BIASED = [name for name in SHAPES if "proj" in name and "mlp" not in name]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from random_checkpoint import save_random_checkpoint
 from random_llama import write_random_llama
-from small_tokenizer import LLAMA3_SPLIT
 
 from ollamax.cli.main import main
+from ollamax.testing.byte_level import LLAMA3_SPLIT
 
 
 def inspect(capsys, path):

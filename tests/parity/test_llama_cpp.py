@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from random_checkpoint import save_random_checkpoint
-from small_tokenizer import LLAMA3_SPLIT, QWEN2_SPLIT
 
 import ollamax
 from ollamax.engine.create import create
 from ollamax.modelfile import Modelfile
+from ollamax.testing.byte_level import LLAMA3_SPLIT, QWEN2_SPLIT
 
 pytestmark = pytest.mark.llama_cpp
 

@@ -1,6 +1,7 @@
-"""The ggml backend does what every backend must do."""
+"""The ggml backend does what every backend and every package must do."""
 
 from ollamax.testing.backend_suite import BackendSuite
+from ollamax.testing.plugin_suite import PluginSuite
 from ollamax.types import DType
 from ollamax_backend_ggml.backend import GGML
 from ollamax_backend_ggml.library import UNUSABLE
@@ -16,3 +17,7 @@ class TestGGML(BackendSuite):
     cancels = True
     refused = UNUSABLE
     rounding = {dtype: FLOATS.get(dtype, 1.5e-2) for dtype in DType}
+
+
+class TestPackage(PluginSuite):
+    package = "ollamax-backend-ggml"

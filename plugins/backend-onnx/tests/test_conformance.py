@@ -1,6 +1,7 @@
-"""The ONNX Runtime backend does what every backend must do, also where it computes with float32 activations."""
+"""The ONNX Runtime backend does what every backend and every package must do, with float32 activations too."""
 
 from ollamax.testing.backend_suite import BackendSuite
+from ollamax.testing.plugin_suite import PluginSuite
 from ollamax.testing.weight_suite import WeightSuite
 from ollamax_backend_onnx.backend import ONNX
 from ollamax_backend_onnx.blocks import LAYOUTS
@@ -20,3 +21,7 @@ class Exact(ONNX):
 
 class TestExactWeights(WeightSuite):
     backend = Exact
+
+
+class TestPackage(PluginSuite):
+    package = "ollamax-backend-onnx"

@@ -1,0 +1,18 @@
+"""The llama plugin does what every architecture and every package must do."""
+
+from pathlib import Path
+
+from ollamax.testing.architecture_suite import ArchitectureSuite
+from ollamax.testing.plugin_suite import PluginSuite
+from ollamax.testing.random_checkpoint import RandomCheckpoint
+
+HERE = Path(__file__).parent
+
+
+class TestLlama(ArchitectureSuite):
+    checkpoint = RandomCheckpoint.read(HERE / "checkpoint.json")
+    golden = HERE / "golden"
+
+
+class TestPackage(PluginSuite):
+    package = "ollamax-plugin-llama"
