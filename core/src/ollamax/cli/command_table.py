@@ -25,6 +25,7 @@ COMMANDS = {
     "cp": Entry("ollamax.cli.cp:cp", "Copy a model under another name."),
     "rm": Entry("ollamax.cli.rm:rm", "Remove models from the store."),
     "bench": Entry("ollamax.cli.bench:bench", "Measure how fast a model runs."),
+    "new-plugin": Entry("ollamax.cli.new_plugin:new_plugin", "Write the package of a new plugin, with tests."),
     "list-plugins": Entry("ollamax.cli.list_plugins:list_plugins", "List installed plugins and how they stand."),
 }
 ALIASES = {"ls": "list"}
