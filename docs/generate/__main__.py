@@ -34,12 +34,16 @@ PAGES = {
 
 
 def main() -> int:
-    """Write the pages, or compare them; 1 if one is stale."""
+    """Write the pages, or compare them; 1 if one is stale, or something has no description."""
     parser = argparse.ArgumentParser(prog="python docs/generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, and fail if a page is stale")
     parser.add_argument("--folder", type=Path, default=_FOLDER, help="where the pages are; by default docs/reference")
     arguments = parser.parse_args()
-    made = {name: f"{_NOTE}\n\n{page()}\n" for name, page in PAGES.items()}
+    try:
+        made = {name: f"{_NOTE}\n\n{page()}\n" for name, page in PAGES.items()}
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     if arguments.check:
         return _compare(made, arguments.folder)
     arguments.folder.mkdir(exist_ok=True)
