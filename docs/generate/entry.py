@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from docstring import markdown
 from signature import annotation, default, signature
 
+_LONGEST = 100
+
 
 class Attribute(NamedTuple):
     """An annotated name in the body of a class, as written, and the text below it."""
@@ -83,7 +85,15 @@ def _declared(kind: type) -> Iterator[Attribute]:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             text = following.value if isinstance(following, ast.Expr) else None
             docstring = text.value if isinstance(text, ast.Constant) else None
-            yield Attribute(node.target.id, ast.unparse(node), docstring if isinstance(docstring, str) else None)
+            yield Attribute(node.target.id, _short(node), docstring if isinstance(docstring, str) else None)
+
+
+def _short(node: ast.AnnAssign) -> str:
+    """The declaration, without a value that is long."""
+    declaration = ast.unparse(node)
+    return (
+        declaration if len(declaration) <= _LONGEST else f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}"
+    )
 
 
 def _members(kind: type) -> Iterator[tuple[str, Any]]:
