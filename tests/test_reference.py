@@ -32,6 +32,20 @@ def test_a_stale_page_is_named(tmp_path: Path) -> None:
     assert (folder / "ops.md").read_text(encoding="utf-8") == (PAGES / "ops.md").read_text(encoding="utf-8")
 
 
+def test_a_key_that_no_readme_explains_is_named(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("| key | meaning |\n|---|---|\n| `llama.block_count` | layers |\n", "utf-8")
+    program = (
+        "import sys, pathlib; sys.path.insert(0, sys.argv[1])\n"
+        "from architectures import keys; from ollamax_llama.model import Llama\n"
+        "keys(pathlib.Path(sys.argv[2]), Llama)"
+    )
+    command = [sys.executable, "-c", program, str(ROOT / "docs" / "generate"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert "README.md does not say what these keys are" in done.stderr
+    assert "llama.embedding_length" in done.stderr
+    assert "llama.block_count" not in done.stderr
+
+
 def test_every_option_hook_and_op_has_its_row() -> None:
     from ollamax.engine.options import TABLE
     from ollamax.ml import Op
