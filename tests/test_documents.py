@@ -24,6 +24,7 @@ def block(marker: str) -> str:
 
 
 GUIDE = (ROOT / "docs" / "add-a-model.md").read_text(encoding="utf-8")
+START = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
 
 
 def sessions(document: str) -> list[tuple[str, list[str]]]:
@@ -84,6 +85,17 @@ def test_the_guide_s_commands_run_in_order(tmp_path: Path, llama_checkpoint: Che
         assert execute(command, tmp_path).strip(), f"{command} printed nothing"
 
 
+def test_the_start_page_s_commands_run(tmp_path: Path) -> None:
+    commands = sessions(START)
+    assert len(commands) >= 3
+    for command, _ in commands:
+        assert execute(command, tmp_path).strip(), f"{command} printed nothing"
+    (program,) = re.findall(r"```python\n(.*?)```", START, re.DOTALL)
+    assert execute(f"python -c {shlex.quote(program)}", tmp_path).strip()
+    assert "-r requirements.txt" in START
+    assert "-r requirements.txt" in block("demo command")
+
+
 def converse(command: str, lines: list[str], folder: Path) -> str:
     """Type lines into a command on a terminal of its own; returns what it showed."""
     ours, theirs = pty.openpty()
@@ -128,12 +140,22 @@ def test_ci_runs_the_readme_s_test_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/add-a-model.md", "plugins/llama/README.md"]
+    "name",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/index.md",
+        "docs/architecture.md",
+        "docs/add-a-model.md",
+        *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("plugins/*/README.md"))),
+    ],
 )
 def test_paths_that_documents_name_exist(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    homes = [ROOT, ROOT / "core/src/ollamax", (ROOT / name).parent, ROOT / "plugins/llama/src/ollamax_llama"]
+    folder = (ROOT / name).parent
+    core = ROOT / "core/src"
+    homes = [ROOT, core, core / "ollamax", folder, ROOT / "plugins/llama/src/ollamax_llama", *folder.glob("src/*")]
     for path in set(re.findall(r"`([\w./-]+/[\w./-]*|\w+\.(?:py|md|toml|ini|txt))`", text)):
-        if path.startswith(("./my-", "~", "http", "src/")) or path in ("/", ".venv/bin"):
+        if path.startswith(("./my-", "~", "http", "src/")) or path in ("/", ".venv/bin") or path.endswith(".go"):
             continue
         assert any((home / path).exists() for home in homes), f"{name} names {path}, which does not exist"

@@ -58,6 +58,11 @@ def test_ci_leaves_no_environment_out() -> None:
     assert command.rstrip().endswith("/tox")
 
 
+def test_the_guide_for_contributors_names_every_environment() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert [name for name in RUN_BY_CI if f"| `tox -e {name}` |" not in text] == []
+
+
 def test_plain_tests_need_neither_torch_nor_a_compiler() -> None:
     assert selected_by(set()) == ["py"]
     lines = (ROOT / "requirements-test.txt").read_text(encoding="utf-8").splitlines()

@@ -48,7 +48,7 @@ def cache_type() -> str:
 
 
 def device() -> str | None:
-    """``OLLAMAX_DEVICE``: the device of the backend that computes; None leaves the choice to the backend."""
+    """``OLLAMAX_DEVICE``: the device of the backend that computes; by default (None) the backend chooses."""
     return os.environ.get("OLLAMAX_DEVICE") or None
 
 
@@ -63,7 +63,7 @@ def strict_plugins() -> bool:
 
 
 def selected_plugins() -> frozenset[str] | None:
-    """``OLLAMAX_PLUGINS``: the comma-separated entry points or distributions to load; None loads all."""
+    """``OLLAMAX_PLUGINS``: the comma-separated entry points or distributions to load; by default (None) all."""
     chosen = os.environ.get("OLLAMAX_PLUGINS")
     if chosen is None:
         return None

@@ -65,7 +65,11 @@ class Architecture(nn.Module):
     """
 
     name: ClassVar[str] = ""
+    """What ``general.architecture`` of a file says."""
+
     aliases: ClassVar[tuple[str, ...]] = ()
+    """Other spellings of the name in files."""
+
     ignored_tensors: ClassVar[tuple[str, ...]] = ()
     """Patterns (fnmatch) of tensors that a file may hold and this model does not use."""
 
@@ -111,6 +115,8 @@ class VisionArchitecture(Architecture):
     """
 
     image_token: int
+    """The id of the token that stands for a picture."""
+
     picture_cells: int
     """Encoder cells that each picture takes."""
 

@@ -130,7 +130,11 @@ class Backend(ABC):
     """Runs graphs: loads weights, owns the states, compiles programs that share both."""
 
     name: ClassVar[str] = ""
+    """What ``--backend`` calls it."""
+
     ops: ClassVar[frozenset[Op]] = frozenset()
+    """The ops that it runs; core takes compounds that are not among them apart."""
+
     dim_steps: ClassVar[Mapping[str, int]] = {}
     """Symbols (``S``, ``W``, ``E``) that are rounded up to a multiple before a run, so that programs can be reused."""
 

@@ -42,9 +42,17 @@ class Converter:
     """
 
     checkpoints: ClassVar[tuple[str, ...]] = ()
+    """The names in ``architectures`` of config.json that it converts."""
+
     architecture: ClassVar[str] = ""
+    """The ``general.architecture`` that it makes."""
+
     rename: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Regular expressions and replacements, from the checkpoint's names of tensors to GGUF's."""
+
     ignore: ClassVar[tuple[str, ...]] = ()
+    """Regular expressions of tensors that are left out."""
+
     files: ClassVar[tuple[str, ...]] = ()
     """JSON files beside config.json that it reads; their objects are in ``config`` under the files' names."""
 

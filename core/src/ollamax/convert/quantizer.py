@@ -34,7 +34,10 @@ class Quantizer(ABC):
     """
 
     name: ClassVar[str] = ""
+    """What messages call it."""
+
     dtypes: ClassVar[frozenset[DType]] = frozenset()
+    """The storage types that it writes."""
 
     @classmethod
     def unavailable(cls) -> str | None:

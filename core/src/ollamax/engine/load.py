@@ -78,7 +78,10 @@ def load(
 
 
 def load_tokenizer(path: str | PathLike[str]) -> Tokenizer:
-    """The tokenizer of a .gguf file (with or without tensors), a Hugging Face directory, or a model by name."""
+    """The tokenizer of a .gguf file (with or without tensors), a Hugging Face directory, or a model by name.
+
+    Raises ModelNotFoundError, and TokenizerError where no installed plugin provides what the file names.
+    """
     registry = get_registry()
     source = open_source(resolve(str(path)).path, registry)
     try:

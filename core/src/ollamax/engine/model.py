@@ -53,7 +53,9 @@ class Model:
     One thread uses a model at a time, and one generation runs at a time: another call ends the one before it, which
     raises UsageError when it is asked for more. So does every call after ``close``.
 
-    ``load_seconds`` is what loading took, ``step_bytes`` what the backend reads of the weights to generate one token.
+    ``name`` is what it was loaded as, and ``tokenizer``, ``template``, ``modelfile``, ``backend`` and ``options`` are
+    what it works with. ``load_seconds`` is what loading took, ``step_bytes`` what the backend reads of the weights to
+    generate one token.
     """
 
     def __init__(self, parts: Parts) -> None:

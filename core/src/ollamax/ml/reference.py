@@ -194,46 +194,52 @@ def _slice(node: Tensor, _: Dims, x: Array) -> Array:
     return np.asarray(x[tuple(index)])
 
 
-def _plain(function: Callable[..., Any]) -> Implementation:
+def _plain(meaning: str, function: Callable[..., Any]) -> Implementation:
+    """A function of the values alone; ``meaning`` is its docstring."""
+
     def run(_: Tensor, __: Dims, *values: Array) -> Array:
         return np.asarray(function(*values))
 
+    run.__doc__ = meaning
     return run
 
 
-def _reduce(function: Callable[..., Any]) -> Implementation:
+def _reduce(meaning: str, function: Callable[..., Any]) -> Implementation:
+    """A reduction; ``meaning`` is its docstring."""
+
     def run(node: Tensor, _: Dims, x: Array) -> Array:
         return np.asarray(function(x, axis=node.attrs["axis"], keepdims=True))
 
+    run.__doc__ = meaning
     return run
 
 
 IMPLEMENTATIONS: dict[Op, Implementation] = {
-    Op.NEG: _plain(np.negative),
-    Op.EXP: _plain(np.exp),
-    Op.LOG: _plain(np.log),
-    Op.SQRT: _plain(np.sqrt),
-    Op.RECIPROCAL: _plain(np.reciprocal),
-    Op.SIN: _plain(np.sin),
-    Op.COS: _plain(np.cos),
-    Op.TANH: _plain(np.tanh),
-    Op.ERF: _plain(_erf),
-    Op.ABS: _plain(np.abs),
-    Op.NOT: _plain(np.logical_not),
+    Op.NEG: _plain("``-x``.", np.negative),
+    Op.EXP: _plain("``e^x``.", np.exp),
+    Op.LOG: _plain("The natural logarithm.", np.log),
+    Op.SQRT: _plain("The square root.", np.sqrt),
+    Op.RECIPROCAL: _plain("``1 / x``.", np.reciprocal),
+    Op.SIN: _plain("The sine of radians.", np.sin),
+    Op.COS: _plain("The cosine of radians.", np.cos),
+    Op.TANH: _plain("The hyperbolic tangent.", np.tanh),
+    Op.ERF: _plain("The error function.", _erf),
+    Op.ABS: _plain("``|x|``.", np.abs),
+    Op.NOT: _plain("The opposite of a bool.", np.logical_not),
     Op.CAST: lambda node, _, x: x.astype(NUMPY_KIND[node.attrs["kind"]]),
-    Op.ADD: _plain(np.add),
-    Op.SUB: _plain(np.subtract),
-    Op.MUL: _plain(np.multiply),
-    Op.DIV: _plain(np.divide),
-    Op.MAXIMUM: _plain(np.maximum),
-    Op.MINIMUM: _plain(np.minimum),
-    Op.POW: _plain(np.power),
-    Op.EQ: _plain(np.equal),
-    Op.LT: _plain(np.less),
-    Op.LE: _plain(np.less_equal),
-    Op.AND: _plain(np.logical_and),
-    Op.OR: _plain(np.logical_or),
-    Op.WHERE: _plain(np.where),
+    Op.ADD: _plain("``a + b``.", np.add),
+    Op.SUB: _plain("``a - b``.", np.subtract),
+    Op.MUL: _plain("``a b``.", np.multiply),
+    Op.DIV: _plain("``a / b``.", np.divide),
+    Op.MAXIMUM: _plain("The larger of the two.", np.maximum),
+    Op.MINIMUM: _plain("The smaller of the two.", np.minimum),
+    Op.POW: _plain("``a^b``.", np.power),
+    Op.EQ: _plain("``a == b``.", np.equal),
+    Op.LT: _plain("``a < b``.", np.less),
+    Op.LE: _plain("``a <= b``.", np.less_equal),
+    Op.AND: _plain("Both, of bools.", np.logical_and),
+    Op.OR: _plain("One at least, of bools.", np.logical_or),
+    Op.WHERE: _plain("``yes`` where ``condition`` holds, else ``no``.", np.where),
     Op.RESHAPE: lambda node, dims, x: x.reshape(concrete(node.shape, dims)),
     Op.TRANSPOSE: lambda node, _, x: x.transpose(node.attrs["axes"]),
     Op.SLICE: _slice,
@@ -241,25 +247,27 @@ IMPLEMENTATIONS: dict[Op, Implementation] = {
     Op.PAD: pad,
     Op.REPEAT: lambda node, _, x: np.repeat(x, node.attrs["times"], axis=node.attrs["axis"]),
     Op.IM2COL: im2col,
-    Op.SUM: _reduce(np.sum),
-    Op.MEAN: _reduce(np.mean),
-    Op.MAX: _reduce(np.max),
-    Op.MATMUL: _plain(np.matmul),
-    Op.TAKE: _plain(lambda table, ids: table[ids]),
-    Op.GATHER: _plain(lambda x, rows: x[np.arange(x.shape[0])[:, None], rows]),
-    Op.DEQUANTIZE: _plain(lambda x: x),
+    Op.SUM: _reduce("The sum.", np.sum),
+    Op.MEAN: _reduce("The mean.", np.mean),
+    Op.MAX: _reduce("The largest element.", np.max),
+    Op.MATMUL: _plain("The matrix product.", np.matmul),
+    Op.TAKE: _plain("Rows of a table.", lambda table, ids: table[ids]),
+    Op.GATHER: _plain("Chosen rows of each sequence.", lambda x, rows: x[np.arange(x.shape[0])[:, None], rows]),
+    Op.DEQUANTIZE: _plain("A stored weight as its float values.", lambda x: x),
     Op.STATE_READ: state_read,
     Op.STATE_WRITE: state_write,
     Op.LINEAR: linear,
-    Op.EMBEDDING: _plain(lambda table, ids: table[ids]),
+    Op.EMBEDDING: _plain("Rows of a table, which may be quantised.", lambda table, ids: table[ids]),
     Op.RMS_NORM: rms_norm,
     Op.LAYER_NORM: layer_norm,
     Op.SOFTMAX: softmax,
     Op.SIGMOID: sigmoid,
-    Op.RELU: _plain(lambda x: np.maximum(x, 0)),
-    Op.SILU: _plain(lambda x: x * 0.5 * (1.0 + np.tanh(0.5 * x))),
+    Op.RELU: _plain("``max(x, 0)``.", lambda x: np.maximum(x, 0)),
+    Op.SILU: _plain("``x / (1 + exp(-x))``.", lambda x: x * 0.5 * (1.0 + np.tanh(0.5 * x))),
     Op.GELU: gelu,
-    Op.SILU_MUL: _plain(lambda gate, up: gate * 0.5 * (1.0 + np.tanh(0.5 * gate)) * up),
+    Op.SILU_MUL: _plain(
+        "``silu(a) b``, the product of SwiGLU.", lambda gate, up: gate * 0.5 * (1.0 + np.tanh(0.5 * gate)) * up
+    ),
     Op.ROPE: rope,
     Op.MASK: mask,
     Op.ATTENTION: attention,

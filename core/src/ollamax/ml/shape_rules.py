@@ -1,4 +1,7 @@
-"""The shape rule of every op: what it takes, and the shape and kind of its result."""
+"""The shape rule of every op: what it takes, and the shape and kind of its result.
+
+A rule's docstring names sources with their shapes, and attributes; the reference pages show it.
+"""
 
 from __future__ import annotations
 
@@ -46,21 +49,25 @@ def _axis(shape: Shape, axis: int) -> int:
 
 
 def _unary(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
+    """``x`` of any shape; the result has the same."""
     (x,) = srcs
     return x.shape, x.kind
 
 
 def _binary(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
+    """``a`` and ``b``, which broadcast; float if one of them is."""
     a, b = srcs
     return broadcast(a.shape, b.shape), Kind.FLOAT if Kind.FLOAT in (a.kind, b.kind) else a.kind
 
 
 def _compare(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
+    """``a`` and ``b``, which broadcast; the result is bool."""
     a, b = srcs
     return broadcast(a.shape, b.shape), Kind.BOOL
 
 
 def _where(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
+    """``condition`` (bool), ``yes`` and ``no``, which broadcast."""
     condition, yes, no = srcs
     _need(condition.kind is Kind.BOOL, "the condition must be bool")
     kind = Kind.FLOAT if Kind.FLOAT in (yes.kind, no.kind) else yes.kind
@@ -68,22 +75,26 @@ def _where(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
 
 
 def _cast(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``x`` of any shape; ``kind`` is what its elements become."""
     return srcs[0].shape, Kind(attrs["kind"])
 
 
 def _reshape(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``x``; ``shape`` is a shape of equally many elements, and of the same symbols."""
     shape: Shape = tuple(attrs["shape"])
     _need(same_size(srcs[0].shape, shape), f"{text(shape)} has another number of elements")
     return shape, srcs[0].kind
 
 
 def _transpose(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``x``; ``axes`` is the order of its axes."""
     shape, axes = srcs[0].shape, attrs["axes"]
     _need(sorted(axes) == list(range(len(shape))), f"{axes} is no order of {len(shape)} axes")
     return tuple(shape[axis] for axis in axes), srcs[0].kind
 
 
 def _slice(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``x``; elements ``start`` to ``stop`` (exclusive) of ``axis``, whose size is fixed."""
     shape, start, stop = srcs[0].shape, attrs["start"], attrs["stop"]
     axis = _axis(shape, attrs["axis"])
     size = _fixed(shape[axis], "a sliced axis")
@@ -92,6 +103,7 @@ def _slice(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
 
 
 def _concat(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """Tensors whose other axes agree, joined along ``axis``, whose sizes are fixed."""
     first = srcs[0].shape
     axis = _axis(first, attrs["axis"])
     rest = first[:axis] + first[axis + 1 :]
@@ -103,6 +115,7 @@ def _concat(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
 
 
 def _pad(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``x``; ``before`` and ``after`` count the zeros at both ends of ``axis``, whose size is fixed."""
     shape = srcs[0].shape
     axis = _axis(shape, attrs["axis"])
     size = _fixed(shape[axis], "a padded axis")
@@ -111,6 +124,7 @@ def _pad(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
 
 
 def _repeat(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``x``; each element of ``axis``, whose size is fixed, stands ``times`` times in a row."""
     shape = srcs[0].shape
     axis = _axis(shape, attrs["axis"])
     _need(attrs["times"] >= 1, "times must be at least 1")
@@ -128,6 +142,7 @@ def window_count(size: int, kernel: int, stride: int, padding: int) -> int:
 
 
 def _im2col(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``x (N, C, H, W)``; windows of ``kernel`` (kh, kw), ``stride`` and ``padding`` give ``(N, windows, C kh kw)``."""
     n, channels, height, width = srcs[0].shape
     (kh, kw), stride, padding = attrs["kernel"], attrs["stride"], attrs["padding"]
     rows = window_count(_fixed(height, "height"), kh, stride, padding)
@@ -136,12 +151,14 @@ def _im2col(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
 
 
 def _reduce(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``x``; ``axis`` stays with size 1."""
     shape = srcs[0].shape
     axis = _axis(shape, attrs["axis"])
     return (*shape[:axis], 1, *shape[axis + 1 :]), srcs[0].kind
 
 
 def _matmul(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
+    """``a (..., m, k)`` and ``b (..., k, n)`` give ``(..., m, n)``; the axes before broadcast."""
     a, b = srcs[0].shape, srcs[1].shape
     _need(len(a) >= 2 and len(b) >= 2, "both need two axes or more")
     _need(a[-1] == b[-2], f"inner sizes {a[-1]} and {b[-2]} differ")
@@ -149,12 +166,14 @@ def _matmul(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
 
 
 def _take(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
+    """``table (rows, ...)`` and ``ids (...)``, integers; each id becomes its row."""
     table, ids = srcs
     _need(ids.kind is Kind.INT, "ids must be integers")
     return (*ids.shape, *table.shape[1:]), table.kind
 
 
 def _gather(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
+    """``values (N, T, ...)`` and ``rows (N, R)``, integers, give ``(N, R, ...)``."""
     values, rows = srcs
     _need(rows.kind is Kind.INT and len(rows.shape) == 2, "rows must be integers (N, R)")
     _need(values.shape[0] == rows.shape[0], "the first axes differ")
@@ -162,12 +181,17 @@ def _gather(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
 
 
 def _state_read(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``state (slots, cells, ...)`` and ``slots (N,)``; the first ``cells`` cells of each: ``(N, cells, ...)``."""
     target, slots = srcs
     _state(target)
     return (*slots.shape, attrs["cells"], *target.shape[2:]), Kind.FLOAT
 
 
 def _state_write(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
+    """``state (slots, cells, ...)``, ``slots (N,)``, ``rows (N, T)`` and ``values (N, T, ...)``.
+
+    The result is the state's next version, with the values in these cells.
+    """
     target, slots, rows, values = srcs
     _state(target)
     _need(len(slots.shape) == 1 and len(rows.shape) == 2, "slots must be (N,) and rows (N, T)")
@@ -184,6 +208,7 @@ def _state(target: Tensor) -> None:
 
 
 def _linear(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``x (..., in)``, ``weight (out, in)`` and perhaps ``bias (out,)`` give ``(..., out)``."""
     x, matrix = srcs[:2]
     out, inner = matrix.shape
     _need(x.shape[-1] == inner, f"the input is {x.shape[-1]} wide, the weight expects {inner}")
@@ -193,11 +218,16 @@ def _linear(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
 
 
 def _embedding(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``table (vocabulary, width)`` and ``ids (...)``, integers, give ``(..., width)``."""
     _need(len(srcs[0].shape) == 2, "the table must be (vocabulary, width)")
     return _take(srcs, attrs)
 
 
 def _norm(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
+    """``x (..., width)``, perhaps ``weight (width,)``, in ``layer_norm`` also ``bias (width,)``.
+
+    Norms are taken over the last axis; ``eps`` is added to the mean square or the variance.
+    """
     x, *parameters = srcs
     for parameter in parameters:
         _need(parameter.shape == x.shape[-1:], f"weight and bias must be ({x.shape[-1]},)")
@@ -205,6 +235,10 @@ def _norm(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
 
 
 def _rope(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``x (N, T, heads, width)``, ``positions (N, T)`` and perhaps ``factors (dims / 2,)`` give the shape of ``x``.
+
+    ``base``, ``dims``, ``pairing``, ``scale`` and ``magnitude`` are those of :class:`ollamax.ml.nn.Rope`.
+    """
     x, positions, *factors = srcs
     dims = attrs["dims"]
     _need(
@@ -220,6 +254,10 @@ def _rope(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
 
 
 def _mask(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
+    """Positions ``query (N, T)`` and ``key (N, S)`` give bools ``(N, T, S)``.
+
+    ``window`` is how many of the last tokens are seen, the query's own among them; None is all.
+    """
     query, key = srcs
     _need(len(query.shape) == 2 and len(key.shape) == 2, "positions must be (N, T) and (N, S)")
     _need(query.shape[0] == key.shape[0], "positions differ in N")
@@ -227,6 +265,11 @@ def _mask(srcs: tuple[Tensor, ...], _: Attrs) -> Result:
 
 
 def _attention(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``q (N, T, heads, width)``, ``k (N, S, groups, width)``, ``v (N, S, groups, value width)``, and more.
+
+    Perhaps ``mask (N, T, S)`` and ``sinks (heads,)``; the result is ``(N, T, heads, value width)``; ``groups`` divides
+    ``heads``. Scores are multiplied by ``scale``, then squeezed between ``-softcap`` and ``softcap`` if it is not None.
+    """
     q, k, v, *_ = srcs
     extra = dict(zip(attrs["optional"], srcs[3:], strict=True))
     n, t, heads, width = q.shape
@@ -242,6 +285,10 @@ def _attention(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
 
 
 def _conv2d(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
+    """``x (N, in, H, W)``, ``weight (out, in, kh, kw)`` and perhaps ``bias (out,)`` give ``(N, out, H', W')``.
+
+    ``stride`` and ``padding`` are the same along both axes; ``H'`` is ``(H + 2 padding - kh) // stride + 1``.
+    """
     x, kernel = srcs[:2]
     n, channels, height, width = x.shape
     out, inner, kh, kw = kernel.shape

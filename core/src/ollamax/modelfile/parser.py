@@ -7,8 +7,9 @@ line, in any order and case; blank lines and lines that start with ``#`` are ski
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from ollamax.errors import ModelfileError
 from ollamax.modelfile.modelfile import Modelfile
@@ -19,8 +20,8 @@ MAX_BYTES = 16 * 2**20
 ROLES = ("system", "user", "assistant")
 _WORD = re.compile(r"\S+")
 _PARAMETER = re.compile(r"[A-Za-z0-9_]{1,64}")
-# Ollama knows these too; taking them in silence would make another model than the one that was asked for.
-_UNSUPPORTED = ("ADAPTER", "CAPABILITY", "DRAFT", "PARSER", "RENDERER", "REQUIRES")
+UNSUPPORTED = ("ADAPTER", "CAPABILITY", "DRAFT", "PARSER", "RENDERER", "REQUIRES")
+"""Ollama knows these too; taking them in silence would make another model than the one that was asked for."""
 
 
 def load_modelfile(path: Path) -> Modelfile:
@@ -56,14 +57,6 @@ class _Parser:
         self.row = 0  # the line under the cursor, from 0
         self.start = 0  # the first line of the current instruction
         self.result = Modelfile()
-        self.instructions: dict[str, Callable[[str, str], None]] = {
-            "FROM": self._from,
-            "PARAMETER": self._parameter,
-            "TEMPLATE": self._template,
-            "SYSTEM": self._system,
-            "LICENSE": self._license,
-            "MESSAGE": self._message,
-        }
 
     def parse(self, require_from: bool) -> Modelfile:
         while self.row < len(self.lines):
@@ -71,28 +64,28 @@ class _Parser:
             if line and not line.startswith("#"):
                 self.start = self.row
                 word, rest = _cut(line)
-                self._handler(word)(word.upper(), rest)
+                self._instruction(word).read(self, word.upper(), rest)
             self.row += 1
         if require_from and self.result.from_ is None:
             raise ModelfileError(f"{self.origin}: there is no FROM line; add FROM with a model, file or directory")
         return self.result
 
-    def _handler(self, word: str) -> Callable[[str, str], None]:
-        instruction = word.upper()
-        if instruction in _UNSUPPORTED:
-            raise self._error(f"{instruction} is not supported yet; remove the line")
-        if instruction not in self.instructions:
-            raise self._error(f"unknown instruction {_shown(word)}; expected {', '.join(self.instructions)}")
-        return self.instructions[instruction]
+    def _instruction(self, word: str) -> Instruction:
+        name = word.upper()
+        if name in UNSUPPORTED:
+            raise self._error(f"{name} is not supported yet; remove the line")
+        if name not in INSTRUCTIONS:
+            raise self._error(f"unknown instruction {_shown(word)}; expected {', '.join(INSTRUCTIONS)}")
+        return INSTRUCTIONS[name]
 
-    def _from(self, name: str, rest: str) -> None:
+    def read_from(self, name: str, rest: str) -> None:
         if self.result.from_ is not None:
             raise self._error("a second FROM; a Modelfile builds on one model")
         self.result.from_ = self._value(name, rest, "a model's name, a .gguf file or a directory")
         if not self.result.from_.strip():
             raise self._error("FROM is empty; expected a model's name, a .gguf file or a directory")
 
-    def _parameter(self, name: str, rest: str) -> None:
+    def read_parameter(self, name: str, rest: str) -> None:
         option, rest = _cut(rest)
         if not _PARAMETER.fullmatch(option):
             found = f", not {_shown(option)}" if option else ""
@@ -101,16 +94,16 @@ class _Parser:
         self.result.parameters.setdefault(option, []).append(value)
         self.result.places.setdefault(option, []).append(self._place())
 
-    def _template(self, name: str, rest: str) -> None:
+    def read_template(self, name: str, rest: str) -> None:
         self.result.template = self._value(name, rest, "a Go template")
 
-    def _system(self, name: str, rest: str) -> None:
+    def read_system(self, name: str, rest: str) -> None:
         self.result.system = self._value(name, rest, "a message")
 
-    def _license(self, name: str, rest: str) -> None:
+    def read_license(self, name: str, rest: str) -> None:
         self.result.licenses.append(self._value(name, rest, "a text"))
 
-    def _message(self, name: str, rest: str) -> None:
+    def read_message(self, name: str, rest: str) -> None:
         role, rest = _cut(rest)
         if role not in ROLES:
             found = f", not {_shown(role)}" if role else ""
@@ -138,6 +131,49 @@ class _Parser:
 
     def _place(self) -> str:
         return f"{self.origin}, line {self.start + 1}"
+
+
+class Instruction(NamedTuple):
+    """``usage`` is how a line is written, ``meaning`` what it does, ``read`` takes a name and what follows it."""
+
+    usage: str
+    meaning: str
+    read: Callable[[_Parser, str, str], None]
+
+
+INSTRUCTIONS: Mapping[str, Instruction] = {
+    "FROM": Instruction(
+        "FROM MODEL",
+        "What the model is made of, once and required: a model's name, a .gguf file or a Hugging Face directory; "
+        "relative paths start at the Modelfile.",
+        _Parser.read_from,
+    ),
+    "PARAMETER": Instruction(
+        "PARAMETER OPTION VALUE",
+        "The default of an option of the table below. The last value of an option counts, but all of ``stop``.",
+        _Parser.read_parameter,
+    ),
+    "TEMPLATE": Instruction(
+        "TEMPLATE TEXT",
+        "A template in Go's syntax that makes a prompt of a chat, instead of the model file's own.",
+        _Parser.read_template,
+    ),
+    "SYSTEM": Instruction(
+        "SYSTEM TEXT",
+        "The system message of chats that bring none.",
+        _Parser.read_system,
+    ),
+    "MESSAGE": Instruction(
+        "MESSAGE ROLE TEXT",
+        f"A message at the beginning of every chat, in the order given; ROLE is one of {', '.join(ROLES)}.",
+        _Parser.read_message,
+    ),
+    "LICENSE": Instruction(
+        "LICENSE TEXT",
+        "The text of a licence, which is kept with the model; there may be several.",
+        _Parser.read_license,
+    ),
+}
 
 
 def _cut(line: str) -> tuple[str, str]:

@@ -40,6 +40,7 @@ class Tokenizer(ABC):
     """
 
     models: ClassVar[tuple[str, ...]] = ()
+    """The values of ``tokenizer.ggml.model`` that it reads."""
 
     def __init__(
         self, metadata: Mapping[str, Any], pre_tokenizers: Mapping[str, type[PreTokenizer]] | None = None

@@ -18,7 +18,7 @@ def silu_mul(gate: Tensor, up: Tensor) -> Tensor:
 
 
 def gelu(x: Tensor, approximate: bool = False) -> Tensor:
-    """``x Phi(x)``; ``approximate`` takes the tanh form."""
+    """``x Phi(x)`` with the normal distribution's Phi (Hendrycks and Gimpel 2016), or ``approximate`` by tanh."""
     return apply(Op.GELU, x, approximate=approximate)
 
 
@@ -33,7 +33,7 @@ def sigmoid(x: Tensor) -> Tensor:
 
 
 def softmax(x: Tensor) -> Tensor:
-    """Over the last axis."""
+    """``exp(x) / sum(exp(x))``, over the last axis."""
     return apply(Op.SOFTMAX, x)
 
 
@@ -60,8 +60,9 @@ def attention(
     """Scaled dot-product attention (Vaswani et al. 2017) with grouped heads (Ainslie et al. 2023).
 
     ``q (N, T, heads, width)``, ``k`` and ``v (N, S, groups, width)``, ``mask (N, T, S)``; ``scale`` defaults to
-    ``width ** -0.5``; ``sinks (heads,)`` are logits that take part in the softmax without a value. A query that sees
-    nothing yields 0.
+    ``width ** -0.5``; ``sinks (heads,)`` are logits that take part in the softmax without a value, ``softcap`` squeezes
+    scores to ``softcap * tanh(scores / softcap)``. Without a mask every query sees every key; one that sees nothing
+    yields 0. Raises GraphError for shapes that do not fit.
     """
     width = q.shape[-1]
     if not isinstance(width, int):

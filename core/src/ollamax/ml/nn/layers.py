@@ -46,36 +46,42 @@ class Embedding(Module):
 
 
 class RMSNorm(Module):
-    """Division by the root of the mean square, times ``weight``."""
+    """``x / sqrt(mean(x^2) + eps)``, times ``weight (width,)`` (Zhang and Sennrich 2019)."""
 
     def __init__(self, eps: float = 1e-6) -> None:
         self.eps, self.weight = eps, Parameter()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Over the last axis."""
+        """``(..., width)`` to the same, over the last axis."""
         return optional(Op.RMS_NORM, x, extra={"weight": self.weight.value}, eps=self.eps)
 
 
 class LayerNorm(Module):
-    """Zero mean and unit variance, times ``weight``, plus ``bias`` where the file has one."""
+    """Zero mean and unit variance, times ``weight (width,)`` (Ba et al. 2016).
+
+    Plus ``bias (width,)`` where the file has one; ``eps`` is added to the variance.
+    """
 
     def __init__(self, eps: float = 1e-5) -> None:
         self.eps, self.weight, self.bias = eps, Parameter(), Parameter(optional=True)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Over the last axis."""
+        """``(..., width)`` to the same, over the last axis."""
         return optional(Op.LAYER_NORM, x, extra={"weight": self.weight.value, "bias": self.bias.tensor}, eps=self.eps)
 
 
 class Conv2d(Module):
-    """Cross-correlation with ``weight (out, in, kh, kw)``."""
+    """Cross-correlation with ``weight (out, in, kh, kw)`` and, where the file has one, ``bias (out,)``.
+
+    ``stride`` and ``padding`` (zeros) are the same along both axes.
+    """
 
     def __init__(self, stride: int = 1, padding: int = 0) -> None:
         self.stride, self.padding = stride, padding
         self.weight, self.bias = Parameter(), Parameter(optional=True)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """``(N, in, H, W)`` to ``(N, out, H', W')``."""
+        """``(N, in, H, W)`` to ``(N, out, H', W')``, with ``H'`` = ``(H + 2 padding - kh) // stride + 1``."""
         return optional(
             Op.CONV2D,
             x,
