@@ -1,8 +1,7 @@
 """The abacus backend does what every backend and every package must do."""
 
-from ollamax.testing.plugin_suite import PluginSuite
-
 from ollamax.testing.backend_suite import BackendSuite
+from ollamax.testing.plugin_suite import PluginSuite
 from ollamax_backend_abacus.backend import Abacus
 
 
