@@ -55,6 +55,11 @@ def test_parallel_is_a_whole_number(tmp_path: Path, parallel: object) -> None:
     refuse(path, OptionError, message, parallel=parallel)
 
 
+def test_a_mixture_of_experts(tmp_path: Path) -> None:
+    path = write_random_llama(tmp_path / "a.gguf", llama__expert_count=8)
+    refuse(path, ArchitectureError, "llama.expert_count is 8; mixtures of experts are not supported, expected 0")
+
+
 def test_heads_that_do_not_divide(tmp_path: Path) -> None:
     path = write_random_llama(tmp_path / "a.gguf", llama__attention__head_count_kv=3)
     refuse(path, ArchitectureError, "4 query heads do not divide into 3 key heads")

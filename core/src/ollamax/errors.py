@@ -15,6 +15,12 @@ class UsageError(OllamaxError):
     exit_code = 2
 
 
+class StoppedError(OllamaxError):
+    """Ctrl-C ended what had begun; nothing of it is left."""
+
+    exit_code = 130
+
+
 class FileFormatError(OllamaxError):
     """A file breaks its format.
 

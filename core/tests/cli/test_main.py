@@ -93,6 +93,7 @@ def test_alias_runs_its_command(
         (click.ClickException("no"), 1, "no"),
         (click.BadParameter("too large"), 2, "Invalid value: too large; try 'ollamax probe --help'"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "blob"), 1, "No space left on device: blob"),
+        (MemoryError(), 1, "the memory is used up; take a smaller model, a smaller num_ctx, or end other programs"),
         (
             ValueError("\x1b[31mred\nline"),
             1,

@@ -17,6 +17,7 @@ from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType
 from ollamax_backend_ggml import memory
 from ollamax_backend_ggml.backend import GGML
+from ollamax_backend_ggml.memory import zeros
 
 
 def run_linear(backend: GGML, stored: Weight) -> np.ndarray:
@@ -86,6 +87,26 @@ def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch: pytest.Monke
     with pytest.raises(BackendError, match=r"\(one step 8 MB\)"):
         program.reserve({"T": 2048})
     assert program.run({"x": np.zeros((1, 1024), np.float32)}, {"T": 1})["out"].sum() == 1024
+    backend.close()
+
+
+def test_weights_cache_and_steps_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that the system still calls free: pages of a file, and cells that no token has."""
+    stored = Weight("w", DType.F32, (1024, 4096), zeros(16 * 2**20), mapped=True)
+    monkeypatch.setattr(memory, "available_memory", lambda: 160 * 10**6)
+    x, slots = graph_input("x", ("T", 4096), Kind.FLOAT), graph_input("slots", ("N",), bound=4)
+    product = optional(Op.LINEAR, x, weight("w", stored.shape, stored.dtype), extra={})
+    held = state_read(state("s", (4, 5 * 10**4, 1, 64)), slots)
+    backend = GGML()
+    backend.load({"w": stored})
+    with pytest.raises(BackendError, match=r"needs 222 MB \(weights 17 MB, cache 205 MB\) and 93 MB are free"):
+        backend.compile(Graph({"out": product, "held": state_read(state("t", (4, 2 * 10**5, 1, 64)), slots)}))
+    program = backend.compile(Graph({"out": product, "held": held}))
+    with pytest.raises(BackendError, match=r"\(weights 17 MB, cache 51 MB, one step [0-9]+ MB\) and 93 MB are free"):
+        program.run({"x": np.zeros((8000, 4096), np.float32), "slots": np.array([0])}, {"T": 8000, "N": 1, "S": 1})
+    backend.compile(Graph({"out": product + 1.0}))  # the same weights once more
+    with pytest.raises(BackendError, match=r"\(weights 17 MB, cache 102 MB\)"):
+        backend.compile(Graph({"out": state_read(state("u", (4, 5 * 10**4, 1, 64)), slots)}))
     backend.close()
 
 

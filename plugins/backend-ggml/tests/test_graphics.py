@@ -168,7 +168,7 @@ def test_probe_names_the_graphics_processor_and_ranks_it_first() -> None:
 def test_without_a_graphics_processor_layers_for_one_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphics, "find_device", lambda _: None)
     with pytest.raises(
-        BackendError, match="offers no graphics processor; leave num_gpu out, or build it for one: CMAKE"
+        BackendError, match="no graphics processor; set num_gpu to 0, or build the library for one: pip install --force"
     ):
         GGML(BackendOptions(gpu_layers=1))
     GGML(BackendOptions(gpu_layers=0)).close()
@@ -186,6 +186,6 @@ def test_the_processor_as_a_device_computes_alone() -> None:
 
 
 def test_a_backend_that_does_not_split_models_says_so() -> None:
-    with pytest.raises(BackendError, match="backend cpu does not split a model between processors; leave num_gpu out"):
+    with pytest.raises(BackendError, match="backend cpu does not split a model between processors; set num_gpu to 0"):
         ollamax.load("demo", backend="cpu", num_gpu=1)
     ollamax.load("demo", backend="cpu", num_gpu=0).close()

@@ -157,7 +157,7 @@ class Backend(ABC):
             )
         if self.options.gpu_layers and not self.takes_gpu_layers:
             raise BackendError(
-                f"backend {self.name} does not split a model between processors; leave num_gpu out, or take another "
+                f"backend {self.name} does not split a model between processors; set num_gpu to 0, or take another "
                 "backend, such as ggml"
             )
         if self.options.device is not None:

@@ -120,8 +120,10 @@ class Own:
 
 def main() -> None:
     """Serve the model that the command line names."""
-    given = arguments(backend="auto", batch=0, cache_type="")
-    options = {"num_ctx": given.context, "num_thread": given.threads, "num_batch": given.batch or None}
+    given = arguments(backend="auto", batch="", layers="", cache_type="")
+    settings = {"num_batch": given.batch, "num_gpu": given.layers}
+    options = {name: value for name, value in settings.items() if value}
+    options |= {"num_ctx": given.context, "num_thread": given.threads}
 
     def load() -> Own:
         model = ollamax.load(

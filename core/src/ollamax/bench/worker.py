@@ -38,11 +38,12 @@ def own_contender(
     *,
     num_thread: int | None = None,
     num_batch: int | None = None,
+    num_gpu: int | None = None,
     cache_type: str | None = None,
     label: str | None = None,
 ) -> Contender:
     """ollamax with one of its backends; None leaves the choice to it. ``label`` is by default the backend's name."""
-    flags = {"threads": num_thread, "backend": backend, "batch": num_batch, "cache-type": cache_type}
+    flags = {"backend": backend, "threads": num_thread, "batch": num_batch, "layers": num_gpu, "cache-type": cache_type}
     given = [f"--{name}={value}" for name, value in flags.items() if value is not None]
     return Contender(label or backend, [sys.executable, "-m", "ollamax.bench.engine", model, *given])
 

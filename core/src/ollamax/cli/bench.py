@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+from ollamax import config
 from ollamax.bench.bandwidth import read_bandwidth
 from ollamax.bench.measure import Measurement
 from ollamax.bench.plan import KINDS, Sizes, plan
@@ -22,13 +24,24 @@ from ollamax.cli.comma_list import Names, Numbers
 from ollamax.cli.console import print_json, print_table
 from ollamax.cli.progress import progress
 from ollamax.engine.context import trained_length
+from ollamax.engine.options import TABLE
 from ollamax.engine.resolve import resolve
 from ollamax.engine.source import open_source
 from ollamax.errors import UsageError
 from ollamax.gguf import Metadata
 from ollamax.plugins import get_registry
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 _EPILOG = "\n\n".join(["Kinds of rows:", "\b\n" + "\n".join(f"{kind:<10} {text}" for kind, text in KINDS.items())])
+
+
+def _setting(*flags: str, help: str) -> Callable[[_Command], _Command]:
+    """A flag for an option of generations, with the limits that it has there."""
+    limits = TABLE[flags[-1]]
+    lowest, highest = (None if limit is None else int(limit) for limit in (limits.minimum, limits.maximum))
+    return click.option(*flags, type=click.IntRange(lowest, highest), metavar="N", help=help)
+
+
 _count = partial(click.option, type=click.IntRange(1), metavar="N", show_default=True)
 
 
@@ -42,10 +55,9 @@ _count = partial(click.option, type=click.IntRange(1), metavar="N", show_default
 @click.option("-d", "--depth", "depths", type=Numbers(0), default=(0, 4096), help="Tokens before those.  [0,4096]")
 @click.option("--sequences", type=Numbers(1), default=(8, 16), help="Sequences decoded in one step.  [8,16]")
 @_count("--history", default=1000, help="Tokens of the first turn of a chat.")
-@click.option(
-    "-t", "--num-thread", type=click.IntRange(1, 4096), metavar="N", help="Threads; the backend's choice by default."
-)
-@click.option("-b", "--num-batch", type=click.IntRange(1), metavar="N", help="Most prompt tokens computed in one step.")
+@_setting("-t", "--num-thread", "--threads", "num_thread", help="Threads; the backend's choice by default.")
+@_setting("-b", "--num-batch", "num_batch", help="Most prompt tokens computed in one step.")
+@_setting("--num-gpu", "--gpu-layers", "num_gpu", help="Layers that a graphics processor computes.")
 @click.option("--cache-type", type=click.Choice(["f32", "f16", "q8_0"]), help="How the cache is stored.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every sample.")
 def bench(
@@ -55,6 +67,7 @@ def bench(
     repetitions: int,
     num_thread: int | None,
     num_batch: int | None,
+    num_gpu: int | None,
     cache_type: str | None,
     as_json: bool,
     **sizes: Any,
@@ -66,18 +79,21 @@ def bench(
     are left out and named.
     """
     jobs, left = plan(asked := Sizes(**sizes), kinds, _trained(model))
+    if not jobs:
+        raise UsageError(f"no row can be measured: {'; '.join(notes([], left))}")
     labels = _labels(backends)
-    settings: dict[str, Any] = {"num_thread": num_thread, "num_batch": num_batch, "cache_type": cache_type}
+    settings: dict[str, Any] = {"num_thread": num_thread, "num_batch": num_batch, "num_gpu": num_gpu}
+    settings["cache_type"] = cache_type or config.cache_type()
     contenders = [own_contender(model, label, **settings) for label in labels]
     with progress("measuring", quiet=not sys.stderr.isatty()) as shown:
         measurement = Measurement(
             contenders, lambda _kind: repetitions, _bandwidth(jobs), lambda title: shown.update(0, title)
         )
-        abouts = measurement.about(context=min(job.context for job in jobs)) if jobs else {}
+        abouts = measurement.about(context=min(job.context for job in jobs))
         rows = list(measurement.run(jobs, abouts))
     if as_json:
-        options = {**asdict(asked), **settings, "repetitions": repetitions}
-        head = {"model": model, "machine": _machine(measurement.bandwidth), "options": options, "backends": abouts}
+        given = {**asdict(asked), **settings, "repetitions": repetitions}
+        head = {"model": model, "machine": _machine(measurement.bandwidth), "options": given, "backends": abouts}
         print_json({**head, "rows": documents(labels, rows, left)})
         return
     print_table(*table(labels, rows))

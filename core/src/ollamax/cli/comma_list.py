@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+_DIGITS = 9
+"""Of the largest number in a list."""
+
 
 class Names(click.ParamType[tuple[str, ...]]):
     """Names between commas, as a tuple without repetition; each is one of ``choices`` if there are any."""
@@ -29,7 +32,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 
 class Numbers(click.ParamType[tuple[int, ...]]):
-    """Whole numbers between commas, each at least ``minimum``, as a tuple without repetition."""
+    """Whole numbers between commas, each from ``minimum`` to 999,999,999, as a tuple without repetition."""
 
     name = "numbers"
 
@@ -42,6 +45,7 @@ class Numbers(click.ParamType[tuple[int, ...]]):
             return value
         texts = [text.strip() for text in str(value).split(",")]
         for text in texts:
-            if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= self._minimum):
-                self.fail(f"{text!r:.60} is not a whole number of at least {self._minimum}.", param, ctx)
+            if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) >= self._minimum):
+                limits = f"{self._minimum} to {10**_DIGITS - 1:,}"
+                self.fail(f"{text!r:.60} is not a whole number from {limits}.", param, ctx)
         return tuple(dict.fromkeys(map(int, texts)))

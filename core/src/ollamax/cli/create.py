@@ -10,7 +10,7 @@ import click
 
 from ollamax.cli.console import print_warning
 from ollamax.cli.progress import progress
-from ollamax.errors import OllamaxError, UsageError
+from ollamax.errors import StoppedError, UsageError
 
 
 @click.command()
@@ -75,4 +75,4 @@ def _stoppable(name: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise OllamaxError(f"creating {name} was stopped by Ctrl-C") from None
+        raise StoppedError(f"creating {name} was stopped by Ctrl-C") from None

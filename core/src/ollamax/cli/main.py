@@ -93,6 +93,9 @@ def _report(error: Exception) -> int:
     if isinstance(error, OSError) and error.strerror:
         print_error(error.strerror + (f": {error.filename}" if error.filename else ""))
         return 1
+    if isinstance(error, MemoryError):
+        print_error("the memory is used up; take a smaller model, a smaller num_ctx, or end other programs")
+        return 1
     print_error(f"internal error: {type(error).__name__}: {error}; set OLLAMAX_DEBUG=1 for the traceback")
     return 1
 

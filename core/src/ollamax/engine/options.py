@@ -44,7 +44,9 @@ class Options:
     )
     # Ollama takes 512; steps above 256 were no faster in our trials and need more memory.
     num_batch: int = _option(256, "Most prompt tokens computed in one step.", minimum=1, scope="load")
-    num_thread: int = _option(0, "Threads of the backend; 0 lets it choose.", minimum=0, maximum=4096, scope="load")
+    num_thread: int = _option(
+        0, "Threads of the backend; 0 lets it choose.", minimum=0, maximum=4096, aliases=("threads",), scope="load"
+    )
 
     num_gpu: int = _option(
         -1,

@@ -73,13 +73,15 @@ class RandomCheckpoint:
     def _expanded(self, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         layers = self.config.get("num_hidden_layers")
         for pattern, given in self.shapes.items():
+            if not isinstance(given, list | tuple):
+                raise UsageError(f"{pattern}: shape {given!r:.60}; expected a list")
             shape = tuple(vocabulary if size == _VOCABULARY else size for size in given)
             if not all(isinstance(size, int) and size > 0 for size in shape):
                 raise UsageError(f"{pattern}: shape {list(given)}; expected whole numbers from 1 on, or 'vocab_size'")
             if "*" not in pattern:
-                yield pattern, shape  # type: ignore[misc]
+                yield pattern, shape
             elif isinstance(layers, int):
-                yield from ((pattern.replace("*", str(layer)), shape) for layer in range(layers))  # type: ignore[misc]
+                yield from ((pattern.replace("*", str(layer)), shape) for layer in range(layers))
             else:
                 raise UsageError(f"{pattern}: config has no num_hidden_layers, which the star counts up to")
 

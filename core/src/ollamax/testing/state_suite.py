@@ -157,7 +157,7 @@ class StateSuite:
         with pytest.raises(BackendError, match=f"backend {self.backend.name} has no device 'tpu'; it has: "):
             self.backend(BackendOptions(device="tpu"))
         if not self.backend.takes_gpu_layers:
-            with pytest.raises(BackendError, match="does not split a model between processors; leave num_gpu out"):
+            with pytest.raises(BackendError, match="does not split a model between processors; set num_gpu to 0"):
                 self.backend(BackendOptions(gpu_layers=1))
 
     def test_seconds_of_computing_are_counted_or_not_told(self) -> None:

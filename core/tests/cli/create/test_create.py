@@ -269,7 +269,7 @@ def test_a_full_disk(work, checkpoint, settled, capsys, monkeypatch, source, arg
 @pytest.mark.parametrize("source", ["hf", "settled.gguf", "mine"])
 def test_ctrl_c(work, checkpoint, settled, capsys, monkeypatch, source):
     Break(monkeypatch, KeyboardInterrupt(), 5)
-    fails(capsys, 1, "creating mine was stopped by Ctrl-C", run(work, f"FROM {source}\nSYSTEM Second."))
+    fails(capsys, 130, "creating mine was stopped by Ctrl-C", run(work, f"FROM {source}\nSYSTEM Second."))
     settled()
     monkeypatch.undo()
 
@@ -279,7 +279,7 @@ def test_ctrl_c_while_a_tensor_is_made(work, checkpoint, settled, capsys, monkey
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ollamax.convert.quantize.Quantized.tensor_bytes", interrupt)
-    fails(capsys, 1, "creating mine was stopped by Ctrl-C", run(work, "FROM hf", "-q", "Q8_0"))
+    fails(capsys, 130, "creating mine was stopped by Ctrl-C", run(work, "FROM hf", "-q", "Q8_0"))
     settled()
 
 

@@ -40,7 +40,7 @@ class GGML(Backend):
     def __init__(self, options: BackendOptions | None = None) -> None:
         from ollamax_backend_ggml.bucket import Scratch
         from ollamax_backend_ggml.library import library
-        from ollamax_backend_ggml.memory import Residents
+        from ollamax_backend_ggml.memory import Budget, Residents
         from ollamax_backend_ggml.processor import Processor
 
         super().__init__(options)
@@ -49,7 +49,8 @@ class GGML(Backend):
         self._processor.graphics = self._graphics = self._start_graphics()
         self._residents = Residents(loaded)
         self._placement: Placement | None = None
-        self._scratch = Scratch(loaded, self._processor)
+        self._budget = Budget()
+        self._scratch = Scratch(loaded, self._processor, self._budget)
         self._weights = self._stored({}, None)
         self._programs: list[GGMLProgram] = []
         self._constants: dict[Any, int] = {}
@@ -82,7 +83,6 @@ class GGML(Backend):
         """
         from ollamax_backend_ggml.builder import Parts
         from ollamax_backend_ggml.host import Host
-        from ollamax_backend_ggml.memory import require
         from ollamax_backend_ggml.program import GGMLProgram
         from ollamax_backend_ggml.states import state_size
 
@@ -91,7 +91,7 @@ class GGML(Backend):
         cache = {name: state_size(shape, self.options.cache_type) for name, shape in self.states.new(graph).items()}
         away = self._place(graph, cache)
         packing = self._weights.plan(graph)
-        require({"weights": packing.memory, "cache": sum(cache[name] for name in cache if name not in away)})
+        self._budget.take({"weights": packing.memory, "cache": sum(cache[name] for name in cache if name not in away)})
         self.states.open(graph, lambda name, shape: self._new_state(shape, away.get(name)))
         self._weights.take(graph, packing)
         parts = Parts(self._library, graph, host, self._weights, self.states, self._residents, self._constants, {})

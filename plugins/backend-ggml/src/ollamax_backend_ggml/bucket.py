@@ -16,7 +16,7 @@ from ollamax_backend_ggml import attention, elementwise, movement, products, rot
 from ollamax_backend_ggml.builder import Builder, GraphFullError, Parts, Value
 from ollamax_backend_ggml.host import Values
 from ollamax_backend_ggml.library import Library, tensor
-from ollamax_backend_ggml.memory import fetch, require, window
+from ollamax_backend_ggml.memory import Budget, fetch, window
 from ollamax_backend_ggml.processor import Processor
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Scratch:
     graph that is split with a graphics processor is gone when the next one is placed.
     """
 
-    def __init__(self, library: Library, processor: Processor) -> None:
-        self._library, self._kind, self._processor = library, processor.buffer_type, processor
+    def __init__(self, library: Library, processor: Processor, budget: Budget) -> None:
+        self._library, self._kind, self._processor, self._budget = library, processor.buffer_type, processor, budget
         self._renew()
         self._size = 0
         self.generation = 0
@@ -60,7 +60,7 @@ class Scratch:
             self.close()
             self._renew()
             self._size, self.generation = 0, self.generation + 1
-            require({"one step": size})
+            self._budget.take({"one step": size}, instead=True)
         # Planned anew each time: a graph with as many nodes would else get the places of another.
         planned = library.gallocr_reserve(self._allocator, graph)
         if not (planned and library.gallocr_alloc_graph(self._allocator, graph)):

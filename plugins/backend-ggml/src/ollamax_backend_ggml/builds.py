@@ -28,6 +28,8 @@ class Build:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        if not folder.is_dir():
+            raise BuildError(f"{VARIABLE}: {folder} is neither a folder nor an installed package")
         paths = [path for part in ("ggml", "ggml-base", "ggml-cpu") if (path := _find(folder, part))]
         if not paths:
             raise BuildError(
@@ -52,7 +54,10 @@ def chosen_build() -> Build | None:
     if not value:
         return None
     if value.isidentifier() and not Path(value).is_dir():
-        spec = find_spec(value)
+        try:
+            spec = find_spec(value)
+        except ValueError:  # a module that was not found, such as __main__
+            spec = None
         if spec is None or not spec.submodule_search_locations:
             raise BuildError(f"{VARIABLE} is {value!r}, which is neither a folder nor an installed package")
         return Build(Path(next(iter(spec.submodule_search_locations))) / "lib")

@@ -6,12 +6,10 @@ import ctypes
 import weakref
 
 from ollamax.errors import BackendError
-from ollamax_backend_ggml.library import Library
+from ollamax_backend_ggml.library import BUILD, Library
 
 _TYPES = (1, 2)
 """GGML_BACKEND_DEVICE_TYPE_GPU, and IGPU, which shares the main memory; the first is preferred."""
-
-BUILD = "CMAKE_ARGS=-DGGML_CUDA=on pip install --no-binary ggml-python ggml-python==0.0.45"
 
 _ROOM = 16384
 """Nodes and leaves of a graph that a scheduler takes, at least."""
@@ -50,8 +48,8 @@ class Graphics:
         device = find_device(library)
         if device is None:
             raise BackendError(
-                "backend ggml: the installed library offers no graphics processor; leave num_gpu out, or build it for "
-                f"one: {BUILD}"
+                "backend ggml: the installed library offers no graphics processor; set num_gpu to 0, or build the "
+                f"library for one: {BUILD}"
             )
         self.name = library.backend_dev_name(device).decode("utf-8", "replace")
         self.buffer_type: int = library.backend_dev_buffer_type(device)

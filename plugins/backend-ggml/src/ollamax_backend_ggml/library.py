@@ -13,7 +13,14 @@ from ollamax.errors import BackendError
 from ollamax.types import DType
 from ollamax_backend_ggml.builds import VARIABLE, VERSIONS, Build, BuildError, chosen_build
 
-INSTALL = "pip install ggml-python==0.0.45 --config-settings=cmake.define.GGML_LLAMAFILE=ON"
+_AGAIN = "pip install --force-reinstall --no-deps --no-cache-dir ggml-python==0.0.45"
+"""Without the options pip is content with what is installed, or takes the wheel that it kept of an earlier build."""
+
+INSTALL = f"{_AGAIN} --config-settings=cmake.define.GGML_LLAMAFILE=ON"
+"""Builds the library with fast products of float and Q8_0 weights, in place of one that is there."""
+
+BUILD = f"{INSTALL} --config-settings=cmake.define.GGML_CUDA=ON"
+"""The same for a graphics processor."""
 
 _WARNING = 3
 """GGML_LOG_LEVEL_WARN."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import sys
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,14 +50,36 @@ def aligned(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return copy
 
 
-def require(needed: dict[str, int]) -> None:
-    """Raise BackendError with the figures (bytes by purpose) unless all of it fits the memory that is free."""
-    free, total = available_memory() - _RESERVE, sum(needed.values())
+class Budget:
+    """What a backend was granted of the memory that was free when it began, by purpose.
+
+    Much of it is touched only later, a cache cell by cell and mapped weights page by page, so that the system goes on
+    calling it free.
+    """
+
+    def __init__(self) -> None:
+        self._free = available_memory() - _RESERVE
+        self._granted: dict[str, int] = {}
+
+    def take(self, needed: Mapping[str, int], *, instead: bool = False) -> None:
+        """Count ``needed`` (bytes by purpose) in, ``instead`` of what the same purposes have.
+
+        Raises BackendError with the figures where all of it, or this alone by now, does not fit; then nothing changes.
+        """
+        before = {} if instead else self._granted
+        after = self._granted | {purpose: before.get(purpose, 0) + size for purpose, size in needed.items()}
+        _check_room(after, self._free)
+        _check_room(needed, available_memory() - _RESERVE)
+        self._granted = after
+
+
+def _check_room(needed: Mapping[str, int], free: int) -> None:
+    total = sum(needed.values())
     if total > free:
         parts = ", ".join(f"{purpose} {size / 1e6:,.0f} MB" for purpose, size in needed.items() if size)
         raise BackendError(
             f"backend ggml: the model needs {total / 1e6:,.0f} MB ({parts}) and {max(free, 0) / 1e6:,.0f} MB are "
-            "free; take a smaller num_ctx, a smaller model, or a more compact cache type"
+            "free; take a smaller num_ctx, fewer sequences, a smaller model, or a more compact cache type"
         )
 
 

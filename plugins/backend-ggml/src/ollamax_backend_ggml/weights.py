@@ -73,10 +73,10 @@ class Weights(StoredWeights):
         return name in self._matrices and name not in self._elsewhere
 
     def plan(self, graph: Graph) -> Packing:
-        """Check the weights of ``graph`` and say what must be copied; raises BackendError for a type without ops."""
+        """Check the weights of ``graph`` and say what they take; raises BackendError for a type without ops."""
         sizes: dict[str, int] = {}
         kinds: dict[str, int] = {}
-        copied = 0
+        plain = 0
         for name, node in graph.weights.items():
             stored = self.find(name, node.shape)
             _check(stored)
@@ -92,9 +92,10 @@ class Weights(StoredWeights):
                 or (kind and len(multiplied) == len(users))
                 or (kind == self._device and not looked_up)
             )
-            if not (fits_in_place(stored.data) or own):
-                copied += stored.data.nbytes
-        return Packing(kinds, sizes, copied, self._device)
+            # What lies in memory already takes none, but pages of a file have to come there.
+            if not own and (stored.mapped or not fits_in_place(stored.data)):
+                plain += stored.data.nbytes
+        return Packing(kinds, sizes, plain, self._device)
 
     def take(self, graph: Graph, packing: Packing) -> None:
         """Make the tensors of ``graph``; packs on all threads."""
@@ -176,14 +177,14 @@ class Weights(StoredWeights):
 
 
 class Packing:
-    """Which weights are packed by which buffer type, the bytes that each takes then, and those copied as they are.
+    """Which weights are packed by which buffer type, the bytes that each takes then, and those of ``plain`` others.
 
     ``memory`` is what all of them but those on a ``device`` take.
     """
 
-    def __init__(self, kinds: Mapping[str, int], sizes: Mapping[str, int], copied: int, device: int) -> None:
+    def __init__(self, kinds: Mapping[str, int], sizes: Mapping[str, int], plain: int, device: int) -> None:
         self.kinds, self.sizes = kinds, sizes
-        self.memory = sum(size for name, size in sizes.items() if kinds[name] != device) + copied
+        self.memory = sum(size for name, size in sizes.items() if kinds[name] != device) + plain
 
 
 def _sizes(stored: Weight) -> tuple[int, ...]:

@@ -27,6 +27,10 @@ class Config:
         self.head_dim = size("attention.key_length", self.dim // self.heads)
         self.value_dim = size("attention.value_length", self.head_dim)
         self.eps = metadata.number("llama.attention.layer_norm_rms_epsilon", minimum=0.0)
+        if experts := metadata.integer("llama.expert_count", 0, minimum=0):
+            raise ArchitectureError(
+                f"{metadata.origin}: llama.expert_count is {experts}; mixtures of experts are not supported, expected 0"
+            )
         if self.heads % self.kv_heads:
             raise ArchitectureError(
                 f"{metadata.origin}: {self.heads} query heads do not divide into {self.kv_heads} key heads; "
