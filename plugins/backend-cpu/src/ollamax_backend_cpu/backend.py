@@ -41,7 +41,10 @@ class CPU(Backend):
     @classmethod
     def probe(cls) -> Probe:
         """One device, always: the processor."""
-        return Probe((Device("cpu", platform.processor() or platform.machine() or "CPU", _memory(), rank=1.0),))
+        from ollamax_backend_cpu.rates import RATES
+
+        name = platform.processor() or platform.machine() or "CPU"
+        return Probe((Device("cpu", name, _memory(), rank=1.0, rates=RATES),))
 
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
         """Take the weights as they are stored; they are converted when a program is built."""
