@@ -112,6 +112,9 @@ class Backend(ABC):
     ops: ClassVar[frozenset[Op]] = frozenset()
     """The ops that it runs; core takes compounds that are not among them apart."""
 
+    composed: ClassVar[frozenset[Op]] = frozenset()
+    """Compounds among ``ops`` that it makes of several operations of its library, for the table of docs/backends.md."""
+
     dim_steps: ClassVar[Mapping[str, int]] = {}
     """Symbols (``S``, ``W``, ``E``) that are rounded up to a multiple before a run, so that programs can be reused."""
 

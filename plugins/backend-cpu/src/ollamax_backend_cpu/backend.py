@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
-from ollamax.ml import LEAVES, Graph, Op
+from ollamax.ml import COMPOUNDS, LEAVES, Graph, Op
 from ollamax.types import DType, TensorInfo
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class CPU(Backend):
 
     name = "cpu"
     ops = frozenset(Op) - LEAVES
+    composed = COMPOUNDS
     cache_types = (DType.F32, DType.F16, DType.Q8_0)
 
     def __init__(self, options: BackendOptions | None = None) -> None:

@@ -32,6 +32,7 @@ class ONNX(Backend):
 
     name = "onnx"
     ops = frozenset(Op) - LEAVES
+    composed = frozenset({Op.ATTENTION, Op.MASK, Op.SILU_MUL})
     cache_types = (DType.F32, DType.F16, DType.Q8_0)
     accuracy_level: ClassVar[int] = 4
 
