@@ -1,6 +1,7 @@
 """Writes docs/parity.md: how far logits are from transformers', and what each quantisation loses.
 
-    python benchmarks/parity.py            # needs requirements-reference.txt
+    python benchmarks/parity.py                      # needs requirements-reference.txt
+    python benchmarks/parity.py --part backends      # one part of the page; the others stay
 
 Random models show that the arithmetic is the same; what rounding costs can only be told of a trained model, which is
 the bundled demo on stories that it tells itself. The quantisations are those that the installed packages can write.
@@ -8,6 +9,7 @@ the bundled demo on stories that it tells itself. The quantisations are those th
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -46,7 +48,8 @@ Logits = np.ndarray
 HEAD = """# Parity
 
 Made by `python benchmarks/parity.py`; do not edit.
-
+"""
+FIRST = """
 ## With transformers
 
 Random models of each architecture as checkpoints of F32 and of BF16, left as they are or quantised by `ollamax
@@ -56,6 +59,19 @@ logit; KL is the mean divergence of the next-token distributions in nats; agreem
 likeliest token is the same. Random weights are harder to round than trained ones, and their likeliest tokens lie
 closer together.
 """
+EVERYWHERE = """
+## On every backend
+
+The same random models and figures (difference, KL, agreement), on each backend with float32 caches. F32 is beside
+transformers, as above. Quantised weights are beside the cpu backend with the same file, so that only what the backend
+adds is counted: ggml and ONNX Runtime round what such weights are multiplied with to 8 bits. Metal is MLX on a
+processor.
+
+| architecture | weights | cpu | ggml | onnx | metal |
+|---|---|---|---|---|---|
+"""
+BACKENDS = ("cpu", "ggml", "onnx", "metal")
+ROUNDED = ("Q8_0", "Q4_0", "Q4_K_M")
 TABLE = """
 ### {title}
 
@@ -145,10 +161,24 @@ def file_types(path: Path) -> list[str]:
     return names
 
 
-def quantised(path: Path, name: str | None) -> Model:
+def quantised(path: Path, name: str | None, backend: str = "cpu") -> Model:
     """The model at ``path`` as ``create`` writes it."""
     made = create(f"made-{name or 'same'}", Modelfile(from_=str(path)), path.parent, name)
-    return ollamax.load(str(made), backend="cpu", num_images=1)
+    return ollamax.load(str(made), backend=backend, num_images=1)
+
+
+def logits_of(case: Case, name: str | None, backend: str = "cpu") -> Logits:
+    """What a backend computes with the case's model in the file type ``name``."""
+    with quantised(case.directory, name, backend) as model:
+        found: Logits = model.logits(case.ids, images=list(case.pictures) or None)
+    return found[:, : case.expected.shape[-1]]
+
+
+def transformers_rows(folder: Path) -> Iterator[str]:
+    """The tables of all architectures."""
+    yield FIRST.format(count=len(IDS))
+    for title in ARCHITECTURES:
+        yield from architecture_rows(title, folder)
 
 
 def architecture_rows(title: str, folder: Path) -> Iterator[str]:
@@ -160,11 +190,23 @@ def architecture_rows(title: str, folder: Path) -> Iterator[str]:
     for name in (None, *file_types(cases[0].directory)):
         cells = []
         for case in cases:
-            with quantised(case.directory, name) as model:
-                found = model.logits(case.ids, images=list(case.pictures) or None)[:, : case.expected.shape[-1]]
-            share, kl, same = compare(found, case.expected)
+            share, kl, same = compare(logits_of(case, name), case.expected)
             cells.append(f"{share:.1e} | {kl:.1e} | {same}")
         yield f"| {name or 'as in the checkpoint'} | {' | '.join(cells)} |\n"
+
+
+def backend_rows(folder: Path) -> Iterator[str]:
+    """The table of architectures and backends."""
+    yield EVERYWHERE
+    for title, make in ARCHITECTURES.items():
+        case = make(folder / f"{title}-backends".replace(" ", "-"), CHECKPOINTS["F32"])
+        for name in ("F32", *ROUNDED):
+            expected = case.expected if name == "F32" else logits_of(case, name)
+            cells = ["-"]  # of cpu beside itself
+            for backend in BACKENDS if name == "F32" else BACKENDS[1:]:
+                share, kl, same = compare(logits_of(case, name, backend), expected)
+                cells.append(f"{share:.1e}, {kl:.1e}, {same}")
+            yield f"| {title} | {name} | {' | '.join(cells[-len(BACKENDS) :])} |\n"
 
 
 def stories(model: Model) -> list[list[int]]:
@@ -200,16 +242,34 @@ def loss_rows() -> Iterator[str]:
         yield f"| {name} | {share:.1e} | {kl:.1e} | {same} | {more:.4f} | {more - base:+.4f} |\n"
 
 
+PARTS: dict[str, Callable[[Path], Iterator[str]]] = {
+    "transformers": transformers_rows,
+    "backends": backend_rows,
+    "quantisation": lambda _folder: loss_rows(),
+}
+
+
+def kept(page: str, part: str) -> str:
+    """What a page holds of a part; empty where it does not."""
+    texts = {"transformers": FIRST, "backends": EVERYWHERE, "quantisation": SECOND}
+    _, heading, rest = page.partition(texts[part].split("\n\n")[0] + "\n")
+    return heading + rest.split("\n## ")[0].rstrip("\n") + "\n" if heading else ""
+
+
 def main() -> None:
     """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=PARTS, help="make only this one anew")
+    given = parser.parse_args()
+    page = ROOT / "docs" / "parity.md"
+    old = page.read_text(encoding="utf-8") if page.exists() else ""
     with tempfile.TemporaryDirectory() as name:
         os.environ["OLLAMAX_MODELS"] = str(Path(name) / "store")
-        lines = [HEAD.format(count=len(IDS))]
-        for title in ARCHITECTURES:
-            lines += architecture_rows(title, Path(name))
-        lines += loss_rows()
-    (ROOT / "docs" / "parity.md").write_text("".join(lines), encoding="utf-8")
-    print("".join(lines))
+        parts = [
+            "".join(make(Path(name))) if given.part in (None, part) else kept(old, part) for part, make in PARTS.items()
+        ]
+    page.write_text(HEAD + "".join(parts), encoding="utf-8")
+    print("".join(parts))
 
 
 if __name__ == "__main__":

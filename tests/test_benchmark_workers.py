@@ -151,3 +151,85 @@ def test_the_page_says_what_was_measured_in_all_runs(rival, tmp_path, monkeypatc
     own["devices"] = [processor, graphics]
     write_report(run, tmp_path)
     assert "The backend found CPU by ggml and a GPU.\n" in (tmp_path / "performance.md").read_text("utf-8")
+
+
+@pytest.fixture
+def backends(monkeypatch):
+    """The benchmark of backends beside llama.cpp."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import backends
+
+    return backends
+
+
+@pytest.mark.llama_cpp
+def test_backends_are_measured_beside_llama_cpp(make, backends):
+    asked = ["--backend", "onnx,ggml,cpu,metal", "--pairs", "1", "--threads", "1", "--rows", "prompt,decode"]
+    given = backends.options().parse_args(asked)
+    versions, rows = backends.measure(make("Q8_0"), given, Sizes(prompts=(20,), steps=3, depths=(0, 17)))
+    found = list(rows)
+    assert {"ollamax-core", "llama-cpp-python"} <= versions.keys()
+    assert [row.row.title for row in found] == ["prompt 20", "decode 3 behind 0", "decode 3 behind 17"]
+    for row in found:
+        lines = backends.lines_of("tiny", row, backends.TARGETS)
+        assert [line.backend for line in lines] == ["onnx", "ggml", "cpu", "metal"]
+        assert all(float(line.ratio) > 0 for line in lines)
+
+
+def measured(backends, prompt, near, far):
+    jobs, _ = plan(Sizes(prompts=(512,), depths=(0, 256, 2048)), ["prompt", "decode"], trained=8192)
+    rates = [prompt, near, near, far]
+    return [
+        Measured(job.rows[0], {"onnx": [rate], "llama.cpp": [100.0]}, {"ggml": "no compiler"})
+        for job, rate in zip(jobs, rates, strict=True)
+    ]
+
+
+def test_backends_have_ratios_aims_and_what_is_left_of_their_rates(backends):
+    found = {"llama-1b Q4_0": measured(backends, 98.0, 60.0, 51.0), "llama-1b Q4_K_M": measured(backends, 49.0, 30, 15)}
+    lines = [
+        line for row in found["llama-1b Q4_0"] for line in backends.lines_of("llama-1b Q4_0", row, backends.TARGETS)
+    ]
+    shown = [(line.title, line.backend, line.own, line.ratio, line.target) for line in lines]
+    assert shown[0] == ("prompt 512", "onnx", "98.0 tokens/s", "0.98", "1.00")
+    assert shown[1] == ("prompt 512", "ggml", "-", "-", "")
+    kept = {name: backends.kept_rates(name, found, backends.TARGETS) for name in found}
+    assert [(line.title, line.ratio, line.target) for line in kept["llama-1b Q4_0"]] == [
+        ("decode behind 2048, of that behind 256", "0.85", "0.85")
+    ]
+    assert [(line.title, line.ratio, line.target) for line in kept["llama-1b Q4_K_M"]] == [
+        ("decode behind 2048, of that behind 256", "0.50", "0.85"),
+        ("prompt 512, of that with Q4_0", "0.50", "0.90"),
+        ("decode 128 behind 0, of that with Q4_0", "0.50", "0.90"),
+        ("decode 128 behind 256, of that with Q4_0", "0.50", ""),
+        ("decode 128 behind 2048, of that with Q4_0", "0.29", ""),
+    ]
+
+
+def test_the_two_benchmarks_write_one_page(backends, rival, tmp_path, monkeypatch):
+    from engines import report
+    from engines.backend_report import write_section
+
+    monkeypatch.setattr(report, "_plot", lambda runs, path: None)  # takes matplotlib
+    (row,) = measured(backends, 98.0, 1, 1)[:1]
+    abouts = {label: {"versions": {label: "1"}, "devices": [], "backend": "ggml"} for label in ("ollamax", "llama.cpp")}
+    run = report.Run("tiny", [row], abouts, Sizes(), 40e9, 2, "7")
+    page = tmp_path / "performance.md"
+    lines = backends.lines_of("llama-1b Q4_0", row, backends.TARGETS)
+    write_section("llama-1b Q4_0", "2 threads", {"onnxruntime": "1.31"}, lines, tmp_path)
+    report.write_report(run, tmp_path)
+    first, second = report.section(page.read_text("utf-8"))
+    assert "| tiny | prompt 512 |" in first
+    assert "| llama-1b Q4_0 | prompt 512 | onnx | 98.0 tokens/s | 100.0 tokens/s | 0.98 | 1.00 |" in second
+    assert "2 threads; onnxruntime 1.31." in second
+    write_section("qwen2-0.5b Q8_0", "2 threads", {}, lines, tmp_path)
+    again, both = report.section(page.read_text("utf-8"))
+    assert again == first
+    assert both.count("| prompt 512 | onnx |") == 2
+
+
+@pytest.mark.parametrize("wrong", [("--backend", "onnx,tpu"), ("--models", "llama-7b"), ("--rows", "chat")])
+def test_what_the_benchmark_of_backends_lacks_is_refused(backends, capsys, wrong):
+    with pytest.raises(SystemExit):
+        backends.options().parse_args(list(wrong))
+    assert f"argument {wrong[0]}" in capsys.readouterr().err

@@ -147,6 +147,7 @@ def test_ci_runs_the_readme_s_test_command() -> None:
         "docs/index.md",
         "docs/architecture.md",
         "docs/add-a-model.md",
+        "docs/backends.md",
         *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("plugins/*/README.md"))),
     ],
 )

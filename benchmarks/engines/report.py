@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engines.choice import RIVAL
+
 from ollamax.bench.measure import Measured
 from ollamax.bench.plan import ANSWER, MESSAGE, STEPS_EACH, Sizes
 
 DOCS = Path(__file__).parents[2] / "docs"
-OWN, SAME, RIVAL = "ollamax", "with its ggml", "llama.cpp"
+OWN, SAME = "ollamax", "with its ggml"
 """Labels of the engines: SAME is ollamax with the rival's build of ggml."""
+
+BACKENDS = "\n## Backends\n"
 
 PAGE = """# Performance
 
@@ -66,8 +70,16 @@ def write_report(run: Run, folder: Path = DOCS) -> None:
     runs = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
     runs[run.model] = {"machine": machine(run), "rows": [[row.row.title, *values(row)] for row in run.rows]}
     kept.write_text(json.dumps(dict(sorted(runs.items())), indent=1) + "\n", "utf-8")
-    (folder / "performance.md").write_text(page(run, runs), "utf-8")
+    path = folder / "performance.md"
+    behind = section(path.read_text("utf-8"))[1] if path.exists() else ""
+    path.write_text(page(run, runs) + behind, "utf-8")
     _plot(runs, folder / "performance.png")
+
+
+def section(text: str) -> tuple[str, str]:
+    """The page in two: what is written here, and from its heading on what benchmarks/backends.py adds, if it did."""
+    before, heading, behind = text.partition(BACKENDS)
+    return before, heading + behind
 
 
 def machine(run: Run) -> str:

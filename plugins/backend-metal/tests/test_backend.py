@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ollamax.backend import BackendOptions, Probe, Weight
-from ollamax.backend.base import choose
+from ollamax.backend.ranking import choose
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.dtype import quantize
@@ -119,6 +119,8 @@ def test_probe_ranks_a_processor_below_numpy_and_a_graphics_processor_above(monk
     assert ranks["cpu"] < numpy.rank
     assert all(rank > numpy.rank for name, rank in ranks.items() if name != "cpu")
     assert choose({"cpu": CPU, "metal": OnProcessor}) is CPU
+    with pytest.raises(BackendError, match=r"slower than every other backend \(--backend metal takes it\)"):
+        choose({"metal": OnProcessor})
     monkeypatch.setattr("mlx.core.metal.is_available", lambda: True)
     monkeypatch.setattr("mlx.core.device_info", lambda device: {"device_name": "Apple M4", "memory_size": 2**34})
     first = Metal.probe().devices[0]

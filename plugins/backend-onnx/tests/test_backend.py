@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ollamax.backend import BackendOptions, Weight
-from ollamax.backend.base import choose
+from ollamax.backend.ranking import choose
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.dtype import quantize

@@ -1,6 +1,7 @@
 """Backends: the contract of what runs graphs."""
 
-from ollamax.backend.base import Backend, BackendOptions, Device, Probe, Program, Weight
+from ollamax.backend.base import Backend, BackendOptions, Program, Weight
+from ollamax.backend.device import Device, Probe, Rate, Rates
 from ollamax.backend.states import State, States
 from ollamax.backend.stored import StoredWeights
 
@@ -10,6 +11,8 @@ __all__ = [
     "Device",
     "Probe",
     "Program",
+    "Rate",
+    "Rates",
     "State",
     "States",
     "StoredWeights",

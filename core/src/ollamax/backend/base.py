@@ -19,14 +19,14 @@ One thread uses a loaded backend at a time.
 
 from __future__ import annotations
 
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ollamax.backend.check import check_inputs
+from ollamax.backend.device import Probe
+from ollamax.backend.ranking import safe_probe
 from ollamax.backend.states import States
 from ollamax.errors import BackendError
 from ollamax.ml.graph import Graph
@@ -41,29 +41,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """Hardware that a backend can use: ``memory`` in bytes if known; the ``auto`` choice takes the highest rank."""
-
-    name: str
-    kind: str
-    memory: int | None = None
-    rank: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """The devices that a backend found, or the reason why it cannot run here.
-
-    ``wrong_setting`` says that the reason is a setting of the user's, such as an environment variable, that cannot be
-    honoured: ``auto`` then raises it, and takes no other backend instead.
-    """
-
-    devices: tuple[Device, ...] = ()
-    reason: str | None = None
-    wrong_setting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +111,9 @@ class Backend(ABC):
 
     ops: ClassVar[frozenset[Op]] = frozenset()
     """The ops that it runs; core takes compounds that are not among them apart."""
+
+    composed: ClassVar[frozenset[Op]] = frozenset()
+    """Compounds among ``ops`` that it makes of several operations of its library, for the table of docs/backends.md."""
 
     dim_steps: ClassVar[Mapping[str, int]] = {}
     """Symbols (``S``, ``W``, ``E``) that are rounded up to a multiple before a run, so that programs can be reused."""
@@ -228,53 +208,3 @@ class Backend(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release weights, states and device; the backend cannot be used afterwards."""
-
-
-def checked_probe(backend: type[Backend]) -> Probe:
-    """The backend's probe, which may raise; BackendError where it is no Probe, or its devices are no devices."""
-    probe: object = backend.probe()
-    if not isinstance(probe, Probe):
-        raise BackendError(f"probe() returned {type(probe).__name__} where a Probe is expected")
-    devices: object = probe.devices
-    if not (isinstance(devices, tuple) and all(map(_is_device, devices))):
-        raise BackendError("probe() named devices that are no Device with a number for its rank")
-    return probe
-
-
-def _is_device(item: object) -> bool:
-    rank: object = item.rank if isinstance(item, Device) else None
-    return isinstance(rank, int | float)
-
-
-def safe_probe(backend: type[Backend]) -> Probe:
-    """The backend's probe; one that raises, which it must not, counts as a reason why it cannot run."""
-    try:
-        with redirect_stdout(sys.stderr):  # standard output is for the model's answer
-            return checked_probe(backend)
-    except KeyboardInterrupt:
-        raise
-    except BackendError as error:
-        return Probe(reason=str(error))
-    except BaseException as error:  # a plugin's fault, SystemExit too, must not keep the others from running
-        return Probe(reason=f"probe() raised {type(error).__name__}: {error}")
-
-
-def choose(backends: Mapping[str, type[Backend]], name: str = "auto") -> type[Backend]:
-    """One of ``backends`` (at least one): the one called ``name``, or for ``auto`` the one with the fastest device.
-
-    Raises BackendError when the named backend cannot run here; ``auto`` fails only if none can, or a setting is wrong.
-    """
-    if name != "auto":
-        probe = safe_probe(backends[name])
-        if not probe.devices:
-            raise BackendError(f"backend {name} cannot run here: {probe.reason or 'it found no device'}")
-        return backends[name]
-    probes = {key: safe_probe(backend) for key, backend in sorted(backends.items())}
-    for key, probe in probes.items():
-        if probe.wrong_setting:
-            raise BackendError(f"backend {key} cannot run here: {probe.reason}")
-    ranks = {key: max(device.rank for device in probe.devices) for key, probe in probes.items() if probe.devices}
-    if not ranks:
-        reasons = "; ".join(f"{key}: {probe.reason or 'no device'}" for key, probe in probes.items())
-        raise BackendError(f"no installed backend can run here ({reasons}); try: pip install ollamax-backend-cpu")
-    return backends[max(ranks, key=lambda key: ranks[key])]

@@ -81,7 +81,7 @@ def bench(
     jobs, left = plan(asked := Sizes(**sizes), kinds, _trained(model))
     if not jobs:
         raise UsageError(f"no row can be measured: {'; '.join(notes([], left))}")
-    labels = _labels(backends)
+    labels = _labels(model, backends)
     settings: dict[str, Any] = {"num_thread": num_thread, "num_batch": num_batch, "num_gpu": num_gpu}
     settings["cache_type"] = cache_type or config.cache_type()
     contenders = [own_contender(model, label, **settings) for label in labels]
@@ -103,9 +103,10 @@ def bench(
         click.echo(f"memory bandwidth: {measurement.bandwidth / 1e9:.1f} GB/s")
 
 
-def _labels(backends: tuple[str, ...]) -> list[str]:
+def _labels(model: str, backends: tuple[str, ...]) -> list[str]:
     """The backends' own names; raises BackendError for one that is not here or cannot run, UsageError for twins."""
-    labels = [get_registry().backend(name).name for name in backends]
+    with closing(open_source(resolve(model).path, get_registry())) as source:
+        labels = [get_registry().backend(name, source).name for name in backends]
     for label in labels:
         if labels.count(label) > 1:
             raise UsageError(f"--backend {','.join(backends)} stands for {label} twice; name each backend once")

@@ -49,21 +49,21 @@ def load(
 ) -> Model:
     """Load a model: a name in the store or of a bundled model, a .gguf file, or a Hugging Face directory.
 
-    ``backend`` is a backend's name, or "auto" for the fastest here, ``device`` one of its own (by default what
-    ``OLLAMAX_DEVICE`` says, or the fastest). ``template`` (Go syntax) replaces the model's own. ``parallel`` is the
-    number of sequences that the cache holds, ``cache_type`` how it stores them (f32, f16, q8_0; by default what
-    ``OLLAMAX_KV_CACHE_TYPE`` says, or f32). ``options`` are those of Modelfiles, such as ``num_ctx`` (or its alias
-    ``context_length``); they become the defaults of every generation. ``progress`` is called with the bytes done and
-    the bytes in all. ``warn`` is called with a sentence on each tensor of a Hugging Face directory that holds NaN;
-    without it that is a RuntimeWarning. Raises an OllamaxError that says what is wrong.
+    ``backend`` is a backend's name, or "auto" for the fastest here for its weights, ``device`` one of its own (by
+    default what ``OLLAMAX_DEVICE`` says, or the fastest). ``template`` (Go syntax) replaces the model's own.
+    ``parallel`` is the number of sequences that the cache holds, ``cache_type`` how it stores them (f32, f16, q8_0; by
+    default what ``OLLAMAX_KV_CACHE_TYPE`` says, or f32). ``options`` are those of Modelfiles, such as ``num_ctx`` (or
+    its alias ``context_length``); they become the defaults of every generation. ``progress`` is called with the bytes
+    done and the bytes in all. ``warn`` is called with a sentence on each tensor of a Hugging Face directory that holds
+    NaN; without it that is a RuntimeWarning. Raises an OllamaxError that says what is wrong.
     """
     _check_parallel(parallel)
     began, registry, found = time.perf_counter(), get_registry(), resolve(str(name))
     chosen = Options().merge(parameters(found.modelfile.parameters)).merge(options)
     modelfile = found.modelfile if template is None else replace(found.modelfile, template=template)
-    engine_class = registry.backend(backend)
     with ExitStack() as cleanup:
         source = cleanup.enter_context(closing(open_source(found.path, registry)))
+        engine_class = registry.backend(backend, source)
         tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
         prompts = choose_template(modelfile.template, source.metadata)
         engine = cleanup.enter_context(closing(engine_class(backend_options(chosen, cache_type, device, _keep(found)))))

@@ -128,7 +128,7 @@ class Manager:
 
 def _probe(item: Candidate, name: str, backend: type[Backend]) -> str:
     """Why a backend cannot run here, or nothing."""
-    from ollamax.backend.base import checked_probe
+    from ollamax.backend.ranking import checked_probe
 
     trial = Candidate(item.distribution, item.version)
     with isolated(trial, "probe"):

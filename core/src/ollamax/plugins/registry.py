@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ollamax.plugins.bundled import BundledModel
     from ollamax.plugins.validation import Provided
     from ollamax.tokenizer.base import PreTokenizer, Tokenizer
+    from ollamax.types import DType, TensorSource
 
 
 @dataclass
@@ -52,16 +53,19 @@ class Registry:
             f"no converter for checkpoints of {checkpoint!r:.80} is installed ({_have(self.converters)}); {way_out}"
         )
 
-    def backend(self, name: str = "auto") -> type[Backend]:
-        """The backend called ``name``, or for ``auto`` the fastest that can run here; raises BackendError."""
-        from ollamax.backend.base import choose
+    def backend(self, name: str = "auto", source: TensorSource | None = None) -> type[Backend]:
+        """The backend called ``name``, or for ``auto`` the fastest here for the weights of ``source``.
+
+        Raises BackendError.
+        """
+        from ollamax.backend.ranking import choose
 
         if not self.backends:
             raise BackendError(f"no backend is installed; {self._way_out(index.provider('backends', 'cpu'))}")
         if name != "auto" and name not in self.backends:
             way_out = self._way_out(index.provider("backends", name))
             raise BackendError(f"backend {name!r:.80} is not installed ({_have(self.backends)}); {way_out}")
-        return choose(self.backends, name)
+        return choose(self.backends, name, None if source is None else _stored(source))
 
     def model(self, name: str) -> BundledModel:
         """The bundled model called ``name``; raises ModelNotFoundError."""
@@ -97,6 +101,14 @@ class Registry:
         if reason := self.absent.get(normal_name(distribution)):
             return f"{distribution} provides it but did not load: {reason}"
         return f"pip install {distribution}"
+
+
+def _stored(source: TensorSource) -> dict[DType, int]:
+    """Bytes by type."""
+    found: dict[DType, int] = {}
+    for info in source.tensors.values():
+        found[info.dtype] = found.get(info.dtype, 0) + info.nbytes
+    return found
 
 
 def _have(names: Iterable[str]) -> str:

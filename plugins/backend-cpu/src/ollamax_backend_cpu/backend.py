@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
-from ollamax.ml import LEAVES, Graph, Op
+from ollamax.ml import COMPOUNDS, LEAVES, Graph, Op
 from ollamax.types import DType, TensorInfo
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class CPU(Backend):
 
     name = "cpu"
     ops = frozenset(Op) - LEAVES
+    composed = COMPOUNDS
     cache_types = (DType.F32, DType.F16, DType.Q8_0)
 
     def __init__(self, options: BackendOptions | None = None) -> None:
@@ -41,7 +42,10 @@ class CPU(Backend):
     @classmethod
     def probe(cls) -> Probe:
         """One device, always: the processor."""
-        return Probe((Device("cpu", platform.processor() or platform.machine() or "CPU", _memory(), rank=1.0),))
+        from ollamax_backend_cpu.rates import RATES
+
+        name = platform.processor() or platform.machine() or "CPU"
+        return Probe((Device("cpu", name, _memory(), rank=1.0, rates=RATES),))
 
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
         """Take the weights as they are stored; they are converted when a program is built."""

@@ -33,6 +33,7 @@ class GGML(Backend):
 
     name = "ggml"
     ops = frozenset(Op) - LEAVES
+    composed = frozenset({Op.CONV2D, Op.MASK, Op.ROPE})
     dim_steps: ClassVar[Mapping[str, int]] = {"S": 256, "W": 256}
     takes_gpu_layers = True
     cache_types = (DType.F32, DType.F16, DType.Q8_0)

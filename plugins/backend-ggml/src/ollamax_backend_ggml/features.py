@@ -9,6 +9,7 @@ from ollamax_backend_ggml.builds import VARIABLE, VERSIONS
 from ollamax_backend_ggml.graphics import device_memory, device_text, find_device
 from ollamax_backend_ggml.hardware import total_memory
 from ollamax_backend_ggml.library import INSTALL, library
+from ollamax_backend_ggml.rates import measured_rates
 
 _FEATURES = ("avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx_int8", "neon", "dotprod", "matmul_int8", "sve")
 
@@ -32,7 +33,7 @@ def describe() -> tuple[Device, ...]:
         text += f"; {VARIABLE}=llama_cpp takes the newer one of llama-cpp-python, which is faster with K-quants"
     if not loaded.cpu_has_llamafile():
         text += f"; built without LLAMAFILE, which makes prompts slow with F32, F16 and Q8_0 weights: {INSTALL}"
-    processor = Device(PROCESSOR, text, total_memory(), RANK)
+    processor = Device(PROCESSOR, text, total_memory(), RANK, measured_rates(loaded))
     device = find_device(loaded)
     if device is None:
         return (processor,)

@@ -24,6 +24,7 @@ class Metal(Backend):
 
     name = "metal"
     ops = frozenset(Op) - LEAVES - {Op.GELU}
+    composed = frozenset({Op.MASK, Op.SILU, Op.SILU_MUL})
     cache_types = (DType.F32, DType.F16, DType.Q8_0)
     dim_steps: ClassVar[Mapping[str, int]] = {"S": 256, "W": 256}
 

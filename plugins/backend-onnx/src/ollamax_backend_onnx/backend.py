@@ -32,6 +32,7 @@ class ONNX(Backend):
 
     name = "onnx"
     ops = frozenset(Op) - LEAVES
+    composed = frozenset({Op.ATTENTION, Op.MASK, Op.SILU_MUL})
     cache_types = (DType.F32, DType.F16, DType.Q8_0)
     accuracy_level: ClassVar[int] = 4
 
@@ -53,6 +54,7 @@ class ONNX(Backend):
     @classmethod
     def probe(cls) -> Probe:
         """The runtime's providers, the processor first; or why the runtime cannot be used."""
+        from ollamax_backend_onnx.rates import RATES
         from ollamax_backend_onnx.runtime import providers
 
         try:
@@ -63,7 +65,8 @@ class ONNX(Backend):
         kinds = {name: f"{processor} ({kind})" if name == "cpu" else kind for name, kind in found.items()}
         ranks = {name: _RANK if name == "cpu" else 0.0 for name in found}  # the others were not measured
         memory = {"cpu": _memory()}
-        devices = [Device(name, kind, memory.get(name), ranks[name]) for name, kind in kinds.items()]
+        rates = {"cpu": RATES}
+        devices = [Device(name, kind, memory.get(name), ranks[name], rates.get(name)) for name, kind in kinds.items()]
         return Probe(tuple(sorted(devices, key=lambda device: -device.rank)))
 
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
@@ -124,7 +127,7 @@ class ONNX(Backend):
 
 _MOST_THREADS = 512
 _RANK = 2.0
-"""Above the cpu backend, below ggml, which decodes faster."""
+"""Above the cpu backend, below ggml, which starts faster."""
 
 
 def _memory() -> int | None:

@@ -1,0 +1,130 @@
+"""ollamax's backends beside llama.cpp: the same file and threads, in turns in one run, and what was aimed at.
+
+    pip install llama-cpp-python==0.3.36          # compiles for some minutes; may be in an environment of its own
+    python benchmarks/backends.py                             # onnx; about an hour on two cores
+    python benchmarks/backends.py --backend onnx,ggml,cpu     # several beside each other
+    python benchmarks/backends.py --rows prompt,decode --pairs 3 --models "llama-1b Q4_0"
+    python benchmarks/backends.py --write                     # also a section of docs/performance.md
+
+Rows, turns and engines are those of benchmarks/vs_llama_cpp.py. Each backend keeps its cache in the type that is
+fastest with it, llama.cpp in F16. Two more lines follow from the rows: how much of its rate decoding keeps far into
+the context, and what of a backend's rates with Q4_0 is left with Q4_K_M.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from engines.backend_report import Line, Target, kept_rates, lines_of, write_section
+from engines.choice import RIVAL, parser, print_row, rival_contender
+from random_models import SHAPES, write_random_model
+
+from ollamax.bench.bandwidth import read_bandwidth
+from ollamax.bench.measure import Measured, Measurement
+from ollamax.bench.plan import Sizes, plan
+from ollamax.bench.worker import Contender, own_contender
+from ollamax.convert.file_type import parse_file_type
+
+MODELS = (
+    *("llama-1b Q4_0", "qwen2-0.5b Q8_0", "llama-1b Q4_K_M"),
+    *("llama-1b F16", "llama-1b Q8_0", "qwen2-0.5b Q4_0", "qwen2-0.5b Q4_K_M", "qwen2-0.5b F16"),
+)
+DEFAULT = MODELS[:3]
+ROWS = ("start", "memory", "prompt", "decode", "sequences")
+SIZES = Sizes(prompts=(512,), depths=(0, 256, 2048), sequences=(8,))
+BACKENDS = ("onnx", "ggml", "cpu", "metal")
+CACHE = {"ggml": "f16", "cpu": "f32", "onnx": "f32", "metal": "f16"}
+WIDTHS = (20, 42, 9, 18, 18, 8, 6)
+
+TARGETS = (
+    Target("onnx", "llama-1b Q4_0", "prompt 512", 1.00),
+    Target("onnx", "llama-1b Q4_0", "decode 128 behind 0", 0.97),
+    Target("onnx", "llama-1b Q4_0", "decode 128 behind 256", 0.97),
+    Target("onnx", "qwen2-0.5b Q8_0", "prompt 512", 1.70),
+    Target("onnx", "qwen2-0.5b Q8_0", "decode 128 behind 0", 0.97),
+    Target("onnx", "qwen2-0.5b Q8_0", "decode 128 behind 256", 0.97),
+    Target("onnx", "", "8 sequences", 0.95),
+    Target("onnx", "", "start to first token", 1.00),
+    Target("onnx", "", "peak memory", 1.00),
+    Target("onnx", "", "decode behind 2048, of that behind 256", 0.85),
+    Target("onnx", "", "prompt 512, of that with Q4_0", 0.90),
+    Target("onnx", "", "decode 128 behind 0, of that with Q4_0", 0.90),
+)
+"""Ratios to reach; an empty model stands for all of them."""
+
+
+def contenders(path: Path, given: argparse.Namespace) -> list[Contender]:
+    """The chosen backends and llama.cpp, with one file."""
+    found = []
+    for backend in given.backend:
+        threads = None if backend == "metal" else given.threads  # MLX does not let one choose
+        options = {"num_thread": threads, "num_batch": 512, "cache_type": CACHE[backend]}
+        found.append(own_contender(str(path), backend, **options))
+    return [*found, rival_contender(path, given.threads, given.rival)]
+
+
+def measure(path: Path, given: argparse.Namespace, sizes: Sizes) -> tuple[dict[str, str], Iterator[Measured]]:
+    """The versions of what is measured, and the rows of one model as they come."""
+    trained = min(shape.context for shape in SHAPES.values())
+    jobs, left = plan(sizes, given.rows, trained)
+    assert not left
+    measurement = Measurement(contenders(path, given), given.pairs)
+    abouts = measurement.about(context=64)
+    versions = {name: text for about in abouts.values() for name, text in about["versions"].items()}
+    return versions, measurement.run(jobs, abouts)
+
+
+def chosen_backends(text: str) -> list[str]:
+    """Backends between commas."""
+    names = list(dict.fromkeys(text.split(",")))
+    if unknown := set(names) - set(BACKENDS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))} is not one of {', '.join(BACKENDS)}")
+    return names
+
+
+def options() -> argparse.ArgumentParser:
+    """The command line."""
+    made = parser(__doc__, MODELS, ROWS)
+    made.set_defaults(models=list(DEFAULT))
+    made.add_argument("--backend", type=chosen_backends, default=["onnx"], help=f"of {', '.join(BACKENDS)}")
+    made.add_argument("--steps", type=int, default=SIZES.steps, help="tokens of a decode")
+    return made
+
+
+def show(model: str, lines: Sequence[Line]) -> None:
+    """Print the lines of a row."""
+    for line in lines:
+        print_row((model, line.title, line.backend, line.own, line.rival, line.ratio, line.target), WIDTHS)
+
+
+def main() -> None:
+    """Print the table as it comes."""
+    given = options().parse_args()
+    sizes = Sizes(SIZES.prompts, given.steps, SIZES.depths, SIZES.sequences)
+    if given.write and (set(given.rows) != set(ROWS) or sizes != SIZES):
+        raise SystemExit("--write takes all kinds of rows and 128 steps; leave out --rows and --steps")
+    bandwidth = read_bandwidth()
+    print(f"memory bandwidth: {bandwidth / 1e9:.1f} GB/s")
+    print_row(("model", "row", "backend", "ollamax", RIVAL, "ratio", "aim"), WIDTHS)
+    found: dict[str, list[Measured]] = {}
+    for name in given.models:
+        shape, kind = name.split()
+        path = given.folder / f"random-{shape}-{kind}.gguf"
+        write_random_model(path, SHAPES[shape], parse_file_type(kind), given.vocabulary)
+        versions, rows = measure(path, given, sizes)
+        found[name] = []
+        lines: list[Line] = []
+        for row in rows:
+            show(name, new := lines_of(name, row, TARGETS))
+            found[name].append(row)
+            lines += new
+        show(name, new := kept_rates(name, found, TARGETS))
+        if given.write:
+            machine = f"{given.threads} threads, {bandwidth / 1e9:.0f} GB/s, pairs for each row: {given.pairs}"
+            write_section(name, machine, versions, [*lines, *new])
+
+
+if __name__ == "__main__":
+    main()
