@@ -1,5 +1,6 @@
 """What the ggml backend says of the library that is installed, or is not, and that the process outlives its use."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,9 @@ import types
 import pytest
 
 from ollamax.backend import Probe
+from ollamax.cli.main import main
 from ollamax.errors import BackendError
+from ollamax.plugins import get_manager
 from ollamax_backend_ggml import library as module
 from ollamax_backend_ggml.backend import GGML
 from ollamax_backend_ggml.hardware import available_memory, physical_cores
@@ -35,7 +38,22 @@ def test_probe_says_what_a_build_without_llamafile_costs(monkeypatch: pytest.Mon
     monkeypatch.setattr(loaded, "cpu_has_llamafile", lambda: 0, raising=False)
     monkeypatch.setattr("ollamax_backend_ggml.features.library", lambda: loaded)
     (device,) = GGML.probe().devices
-    assert device.kind.endswith(f"prompts slow with F32, F16 and Q8_0 weights: {module.INSTALL}")
+    assert device.advice.endswith(f"prompts slow with F32, F16 and Q8_0 weights: {module.INSTALL}")
+    monkeypatch.setattr("ollamax_backend_ggml.features._FEATURES", ())
+    (device,) = GGML.probe().devices
+    assert device.advice.endswith(f"built without vector units, which makes everything slow: {module.INSTALL}")
+
+
+def test_list_plugins_shows_what_would_be_faster(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module.library(), "cpu_has_llamafile", lambda: 0, raising=False)
+    get_manager.cache_clear()
+    assert main(["list-plugins", "--json"]) == 0
+    get_manager.cache_clear()
+    rows = {row["distribution"]: row for row in json.loads(capsys.readouterr().out)}
+    assert "built without LLAMAFILE" in rows["ollamax-backend-ggml"]["notes"][-1]
+    assert rows["ollamax-backend-ggml"]["status"] == "ok"
 
 
 def reason(probe: Probe) -> str:

@@ -41,7 +41,8 @@ class Device:
     """Hardware that a backend can use: ``memory`` in bytes if known.
 
     The ``auto`` choice takes the highest ``rank``, and goes by ``rates`` among devices that have them
-    (``ranking.py``). It takes no device that is ``only_by_name``, which gives the reason.
+    (``ranking.py``). It takes no device that is ``only_by_name``, which gives the reason. ``advice`` says what would
+    make the device faster, with the command; ``ollamax list-plugins`` shows it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Device:
     rank: float = 0.0
     rates: Rates | None = None
     only_by_name: str | None = None
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import click
 from ollamax import config
 from ollamax.bench.bandwidth import read_bandwidth
 from ollamax.bench.measure import Measurement
-from ollamax.bench.plan import KINDS, Sizes, plan
+from ollamax.bench.plan import KINDS, LeftOut, Sizes, plan
 from ollamax.bench.report import documents, notes, table
 from ollamax.bench.row import Job
 from ollamax.bench.worker import own_contender
@@ -78,9 +78,7 @@ def bench(
     above 1 says that a backend is better than the first. Rows that need more context than the model was trained for
     are left out and named.
     """
-    jobs, left = plan(asked := Sizes(**sizes), kinds, _trained(model))
-    if not jobs:
-        raise UsageError(f"no row can be measured: {'; '.join(notes([], left))}")
+    jobs, left = _planned(asked := Sizes(**sizes), kinds, model)
     labels = _labels(model, backends)
     settings: dict[str, Any] = {"num_thread": num_thread, "num_batch": num_batch, "num_gpu": num_gpu}
     settings["cache_type"] = cache_type or config.cache_type()
@@ -101,6 +99,14 @@ def bench(
         click.echo(note)
     if measurement.bandwidth:
         click.echo(f"memory bandwidth: {measurement.bandwidth / 1e9:.1f} GB/s")
+
+
+def _planned(asked: Sizes, kinds: tuple[str, ...], model: str) -> tuple[list[Job], list[LeftOut]]:
+    """What is measured and what is left out; raises UsageError where that is everything."""
+    jobs, left = plan(asked, kinds, _trained(model))
+    if not jobs:
+        raise UsageError(f"no row can be measured: {'; '.join(notes([], left))}")
+    return jobs, left
 
 
 def _labels(model: str, backends: tuple[str, ...]) -> list[str]:

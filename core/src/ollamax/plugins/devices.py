@@ -61,6 +61,7 @@ def _row(name: str, device: Device, places: dict[str, int]) -> DeviceRow:
         why = f"rank {device.rank:g} and measured: {device.rates.measured}"
     else:
         why = f"rank {device.rank:g}; not measured"
+    why += f"; {device.advice}" if device.advice else ""
     return DeviceRow(name, device.name, device.kind, device.memory, rates, places, why)
 
 

@@ -127,7 +127,7 @@ class Manager:
 
 
 def _probe(item: Candidate, name: str, backend: type[Backend]) -> str:
-    """Why a backend cannot run here, or nothing."""
+    """Why a backend cannot run here, or nothing; what would make it faster is noted."""
     from ollamax.backend.ranking import checked_probe
 
     trial = Candidate(item.distribution, item.version)
@@ -135,6 +135,7 @@ def _probe(item: Candidate, name: str, backend: type[Backend]) -> str:
         probe = checked_probe(backend)
         if not probe.devices:
             raise Unavailable(probe.reason or "it found no device")
+        item.notes += [device.advice for device in probe.devices if device.advice]
     return f"backend {name!r}: {trial.reason}" if trial.dropped else ""
 
 

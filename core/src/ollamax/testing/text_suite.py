@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ollamax.backend import Backend
-from ollamax.backend.base import safe_probe
+from ollamax.backend.ranking import safe_probe
 from ollamax.engine.assemble import bound_model
 from ollamax.engine.model import Model
 from ollamax.engine.resolve import resolve
