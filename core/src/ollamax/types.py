@@ -50,6 +50,8 @@ class DType(IntEnum):
     TQ1_0 = 34
     TQ2_0 = 35
     MXFP4 = 39
+    NVFP4 = 40
+    Q1_0 = 41
 
     @property
     def block_size(self) -> int:
@@ -110,6 +112,8 @@ _BLOCKS: dict[DType, tuple[int, int]] = {
     DType.TQ1_0: (256, 54),
     DType.TQ2_0: (256, 66),
     DType.MXFP4: (32, 17),
+    DType.NVFP4: (64, 36),
+    DType.Q1_0: (128, 18),
 }
 
 

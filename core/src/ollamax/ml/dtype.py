@@ -50,8 +50,9 @@ def dequantize(data: npt.NDArray[np.uint8], dtype: DType, shape: Sequence[int]) 
     """The values of a stored tensor as float32 of ``shape`` (row-major).
 
     ``data`` holds the stored bytes (uint8, C order). The result is always a new array. Block formats are decoded by
-    ``gguf.quants``; integers and F64 are rounded to the nearest float32. Raises ValueError if ``data`` has not the size
-    that ``dtype`` and ``shape`` say, ConversionError for a type that cannot be decoded (Q8_1, Q8_K).
+    ``gguf.quants``, and Q1_0 as ggml-quants.c does; integers and F64 are rounded to the nearest float32. Raises
+    ValueError if ``data`` has not the size that ``dtype`` and ``shape`` say, ConversionError for a type that cannot be
+    decoded (Q8_1, Q8_K).
     """
     expected = dtype.row_bytes(shape[-1] if shape else 1) * prod(shape[:-1])
     if data.dtype != np.uint8 or data.nbytes != expected:
@@ -64,9 +65,21 @@ def dequantize(data: npt.NDArray[np.uint8], dtype: DType, shape: Sequence[int]) 
     elif dtype is DType.BF16:
         # bfloat16 is the upper half of a float32.
         np.left_shift(flat.view("<u2"), np.uint32(16), out=out.view(np.uint32), dtype=np.uint32)
+    elif dtype is DType.Q1_0:
+        _decode_signs(flat, out)
     else:
         _decode_blocks(flat, dtype, out)
     return out.reshape(shape)
+
+
+def _decode_signs(data: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]) -> None:
+    """Q1_0, which gguf does not know: a float16 scale, then a bit for each element, set where it is positive."""
+    size, elements = DType.Q1_0.block_bytes, DType.Q1_0.block_size
+    blocks, values = data.reshape(-1, size), out.reshape(-1, elements)
+    with np.errstate(invalid="ignore"):  # a damaged file's scale may be NaN
+        scales = blocks[:, :2].copy().view("<f2").astype(np.float32)
+        signs = np.unpackbits(blocks[:, 2:], axis=1, bitorder="little")
+        np.multiply(scales, np.where(signs, np.float32(1), np.float32(-1)), out=values)
 
 
 def _decode_blocks(data: npt.NDArray[np.uint8], dtype: DType, out: npt.NDArray[np.float32]) -> None:

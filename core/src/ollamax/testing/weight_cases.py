@@ -68,7 +68,12 @@ def _bytes(dtype: DType, rows: int) -> Array:
     if dtype is DType.IQ1_M:  # its scale is spread over the high nibbles of four numbers
         blocks[:, 49:56:2] = (blocks[:, 49:56:2] & 15) | np.array([0, 0, 160, 32], np.uint8)
         return blocks.reshape(-1)
+    if dtype is DType.NVFP4:  # four scales of eight bits, for sixteen elements each: from 1/8 to 4
+        blocks[:, :4] = random.integers(32, 72, (len(blocks), 4))
+        return blocks.reshape(-1)
+    # Values should come out around one, whatever the type makes of a scale.
+    lowest, highest = (0.2, 0.5) if dtype is DType.Q1_0 else (0.01, 0.1)
     for place in _SCALES.get(dtype, (0,)):
-        scales = random.uniform(0.01, 0.1, len(blocks)).astype(np.float16)
+        scales = random.uniform(lowest, highest, len(blocks)).astype(np.float16)
         blocks[:, place : place + 2] = scales.view(np.uint8).reshape(-1, 2)
     return blocks.reshape(-1)
