@@ -9,6 +9,7 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ollamax.arch import Architecture
 from ollamax.errors import ArchitectureError
@@ -23,13 +24,24 @@ _DEPENDS = "depends"
 
 
 def architectures(root: Path) -> Iterator[tuple[Path, type[Architecture]]]:
-    """The packages of the checkout that have some, and the classes that their hooks return."""
-    for project in sorted(root.glob("plugins/*/pyproject.toml")):
-        entries = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["entry-points"]["ollamax"]
+    """The packages that ship with the root package and have some, and the classes that their hooks return.
+
+    One that is new in ``plugins`` makes no page stale.
+    """
+    shipped = {re.split("[><=; ]", text)[0] for text in _project(root)["dependencies"]}
+    for path in sorted(root.glob("plugins/*/pyproject.toml")):
+        project = _project(path.parent)
+        if project["name"] not in shipped:
+            continue
+        entries = project["entry-points"]["ollamax"]
         for module in map(import_module, entries.values()):
             if "ollamax_architectures" in vars(module):
                 for found in module.ollamax_architectures():
-                    yield project.parent, found
+                    yield path.parent, found
+
+
+def _project(folder: Path) -> dict[str, Any]:
+    return dict(tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"])
 
 
 def keys(package: Path, found: type[Architecture]) -> str:

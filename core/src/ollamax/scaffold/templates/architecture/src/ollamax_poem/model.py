@@ -15,20 +15,22 @@ class Config:
     """Hyper-parameters, by their GGUF keys; sizes are counts of elements."""
 
     def __init__(self, metadata: Metadata) -> None:
-        self.blocks = metadata.integer("poem.block_count", minimum=1, maximum=_MOST_BLOCKS)
-        self.dim = metadata.integer("poem.embedding_length", minimum=1)
-        self.ffn = metadata.integer("poem.feed_forward_length", minimum=1)
-        self.heads = metadata.integer("poem.attention.head_count", minimum=1)
-        self.kv_heads = metadata.integer("poem.attention.head_count_kv", self.heads, minimum=1)
-        self.head_dim = metadata.integer("poem.attention.key_length", self.dim // self.heads, minimum=2)
-        self.eps = metadata.number("poem.attention.layer_norm_rms_epsilon", minimum=0.0)
+        def key(name: str) -> str:
+            return f"poem.{name}"
+
+        self.blocks = metadata.integer(key("block_count"), minimum=1, maximum=_MOST_BLOCKS)
+        self.dim = metadata.integer(key("embedding_length"), minimum=1)
+        self.ffn = metadata.integer(key("feed_forward_length"), minimum=1)
+        self.heads = metadata.integer(key("attention.head_count"), minimum=1)
+        self.kv_heads = metadata.integer(key("attention.head_count_kv"), self.heads, minimum=1)
+        self.head_dim = metadata.integer(key("attention.key_length"), self.dim // self.heads, minimum=2)
+        self.eps = metadata.number(key("attention.layer_norm_rms_epsilon"), minimum=0.0)
+        self.rope = nn.Rope(metadata.number(key("rope.freq_base"), 10000.0, minimum=1.0), self.head_dim, "halves")
         if self.heads % self.kv_heads or self.head_dim % 2:
             raise ArchitectureError(
                 f"{metadata.origin}: {self.heads} query heads of {self.head_dim} elements with {self.kv_heads} key "
-                "heads; expected poem.attention.head_count to be a multiple of head_count_kv, and heads of even size"
+                f"heads; expected {key('attention.head_count')} to be a multiple of head_count_kv, and an even size"
             )
-        base = metadata.number("poem.rope.freq_base", 10000.0, minimum=1.0)
-        self.rope = nn.Rope(base, self.head_dim, pairing="halves")
 
 
 class Block(nn.Module):
