@@ -51,7 +51,7 @@ def test_a_name_has_its_forms():
 
 
 @pytest.mark.parametrize(
-    "name", ["", "9", "My", "my-model", "a b", "../up", "class", "ünser", "a__b", "_a", "a_", "x" * 61, "a\n", "a.b"]
+    "name", ["", "9", "My", "my-model", "a b", "../up", "class", "ünser", "a__b", "_a", "a_", "x" * 21, "a\n", "a.b"]
 )
 def test_what_is_no_identifier_is_refused(name):
     with pytest.raises(UsageError, match="cannot be the name of a plugin; expected small letters"):

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 from ollamax.errors import UsageError
 
-_LONGEST = 60
+_LONGEST = 20
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
