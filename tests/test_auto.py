@@ -1,9 +1,13 @@
 """Which processor backend ``auto`` takes of those that this repository has, by their own figures."""
 
 import pytest
+from random_llama import write_random_llama
 
+import ollamax
 from ollamax.backend import Probe
 from ollamax.backend.ranking import SMALL, rank, safe_probe
+from ollamax.errors import BackendError
+from ollamax.gguf import open_gguf
 from ollamax.plugins import get_registry
 from ollamax.types import DType
 
@@ -37,3 +41,15 @@ def test_the_fastest_for_the_model_comes_first(probes, stored, first):
 def test_every_figure_says_where_it_was_measured(probes):
     rates = [device.rates for name in ("cpu", "ggml", "onnx") for device in probes[name].devices]
     assert all("x86_64" in found.measured and "benchmarks/" in found.measured for found in rates)
+
+
+def test_layers_for_a_graphics_processor_ask_for_a_backend_that_splits(tmp_path, monkeypatch):
+    monkeypatch.setattr("ollamax.backend.ranking.SMALL", 0)  # by rates, onnx comes first for Q8_0
+    path = write_random_llama(tmp_path / "a.gguf", dtype=DType.Q8_0)
+    registry = get_registry()
+    with open_gguf(path) as source:
+        assert registry.backend("auto", source).name == "onnx"
+        assert registry.backend("auto", source, splitting=True).name == "ggml"
+        assert registry.backend("onnx", source, splitting=True).name == "onnx"
+    with pytest.raises(BackendError, match="no graphics processor; set num_gpu to 0"):
+        ollamax.load(path, num_gpu=1)

@@ -53,9 +53,12 @@ class Registry:
             f"no converter for checkpoints of {checkpoint!r:.80} is installed ({_have(self.converters)}); {way_out}"
         )
 
-    def backend(self, name: str = "auto", source: TensorSource | None = None) -> type[Backend]:
+    def backend(
+        self, name: str = "auto", source: TensorSource | None = None, *, splitting: bool = False
+    ) -> type[Backend]:
         """The backend called ``name``, or for ``auto`` the fastest here for the weights of ``source``.
 
+        ``splitting`` asks ``auto`` for one that splits a model with a graphics processor, where any is installed.
         Raises BackendError.
         """
         from ollamax.backend.ranking import choose
@@ -65,7 +68,9 @@ class Registry:
         if name != "auto" and name not in self.backends:
             way_out = self._way_out(index.provider("backends", name))
             raise BackendError(f"backend {name!r:.80} is not installed ({_have(self.backends)}); {way_out}")
-        return choose(self.backends, name, None if source is None else _stored(source))
+        able = {key: kind for key, kind in self.backends.items() if kind.takes_gpu_layers} if splitting else {}
+        candidates = able if able and name == "auto" else self.backends
+        return choose(candidates, name, None if source is None else _stored(source))
 
     def model(self, name: str) -> BundledModel:
         """The bundled model called ``name``; raises ModelNotFoundError."""
