@@ -120,7 +120,7 @@ def test_what_cannot_be_exported_leaves_nothing(
 def test_what_a_model_asks_of_a_backend_is_asked_for_files_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(BackendError, match="backend onnx does not split a model between processors; leave num_gpu out"):
+    with pytest.raises(BackendError, match="backend onnx does not split a model between processors; set num_gpu to 0"):
         export("demo", "onnx", tmp_path / "out", num_gpu=2)
     monkeypatch.setenv("OLLAMAX_DEVICE", "tpu")
     assert "has no device 'tpu'" in refused(capsys, 1, "demo", "--format", "onnx", tmp_path / "out")
