@@ -79,7 +79,10 @@ class Architecture(nn.Module):
 
     @abstractmethod
     def cache(self, size: CacheSize) -> Cache:
-        """The cache that ``forward`` uses: a ``CausalCache``, or a ``HybridCache`` where layers have windows."""
+        """The cache that ``forward`` uses: a ``CausalCache``, or a ``HybridCache`` where layers have windows.
+
+        Called before ``forward`` and ``shift``, so a model may choose by the size how it turns keys.
+        """
 
     @abstractmethod
     def forward(self, batch: Batch, cache: Cache) -> Tensor:

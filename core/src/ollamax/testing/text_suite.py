@@ -15,6 +15,7 @@ from ollamax.engine.resolve import resolve
 from ollamax.gguf import open_gguf
 from ollamax.inspect.compare import compare_model
 from ollamax.inspect.tracing import trace_model
+from ollamax.kvcache import CacheSize
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.dtype import dequantize
 from ollamax.ml.reference import evaluate
@@ -78,7 +79,7 @@ class TextSuite(CheckpointFixtures):
         assert np.abs(keys[0] - keys[-1]).max() > 1e-3, "keys do not depend on the position"
         for delta in (3, -4):
             start, count = max(0, -delta), len(keys) - abs(delta)
-            moved = shifted(file, keys[start : start + count], delta)
+            moved = shifted(file, keys[start : start + count], delta, CacheSize(1, len(keys), step=len(keys)))
             np.testing.assert_allclose(moved, keys[start + delta : start + delta + count], rtol=1e-3, atol=1e-4)
 
     def test_every_backend_that_can_run_here_agrees(self, load: Load) -> None:
@@ -94,10 +95,14 @@ def text(model: Model, count: int) -> str:
     return "".join(chunk.text for chunk in model.generate(TOKENS, num_predict=count, temperature=0))
 
 
-def shifted(file: Path, keys: Array, delta: int) -> Array:
-    """Keys ``(S, heads, width)`` of the first layer of the model in ``file``, moved by ``delta`` positions."""
+def shifted(file: Path, keys: Array, delta: int, size: CacheSize) -> Array:
+    """Keys ``(S, heads, width)`` of the first layer of the model in ``file``, moved by ``delta`` positions.
+
+    ``size`` is that of the cache that they are from.
+    """
     with open_gguf(file) as source:
         _, model = bound_model(file, source, get_registry())
+        model.cache(size)  # first, as for the engine: a model may turn keys by it
         given = graph_input("keys", (1, "S", *keys.shape[1:]), Kind.FLOAT)
         graph = Graph({"out": model.shift(0, given, graph_input("delta", (1, "S")))})
         held = [source.tensors[node.attrs["name"]] for node in graph.nodes if node.op is Op.WEIGHT]
