@@ -149,6 +149,7 @@ def test_ci_runs_the_readme_s_test_command() -> None:
         "docs/add-a-model.md",
         "docs/backends.md",
         *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("plugins/*/README.md"))),
+        "examples/ollamax-plugin-phi3/README.md",
     ],
 )
 def test_paths_that_documents_name_exist(name: str) -> None:

@@ -16,7 +16,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core" / "src"
 EXAMPLES = CORE / "ollamax" / "scaffold" / "templates"
-PLUGINS = sorted(path for path in (*(ROOT / "plugins").glob("*/src"), *EXAMPLES.glob("*/src")) if path.is_dir())
+PHI3 = ROOT / "examples" / "ollamax-plugin-phi3" / "src"
+FOLDERS = (ROOT / "plugins", EXAMPLES, ROOT / "examples")
+PLUGINS = sorted(path for folder in FOLDERS for path in folder.glob("*/src") if path.is_dir())
 
 LOWEST = {"errors", "types", "config", "json_file", "mapped_pages", "new_directory"}
 
@@ -164,7 +166,7 @@ def test_core_imports_only_downwards() -> None:
 
 def test_plugins_import_only_public_rooms_and_no_other_plugin() -> None:
     packages = frozenset(folder.name for root in PLUGINS for folder in root.iterdir() if folder.is_dir())
-    assert {"ollamax_llama", "ollamax_backend_cpu", "ollamax_demo"} <= packages
+    assert {"ollamax_llama", "ollamax_backend_cpu", "ollamax_demo", "ollamax_phi3"} <= packages
     broken = [
         str(item)
         for path, root in plugin_files()
@@ -172,6 +174,12 @@ def test_plugins_import_only_public_rooms_and_no_other_plugin() -> None:
         if not allowed_in_plugin(item, path.relative_to(root).parts[0], packages)
     ]
     assert not broken, "\n".join(broken)
+
+
+def test_an_architecture_takes_two_files_of_its_own_and_few_lines() -> None:
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in PHI3.rglob("*.py")}
+    assert lines.keys() == {"__init__.py", "plugin.py", "model.py", "convert.py"}
+    assert lines["model.py"] + lines["convert.py"] < 200
 
 
 def test_core_knows_no_plugin() -> None:
@@ -183,7 +191,8 @@ def test_core_knows_no_plugin() -> None:
 
 
 def test_files_are_short() -> None:
-    paths = [path for folder in ("core", "plugins", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    folders = ("core", "plugins", "examples", "tests", "benchmarks")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     assert Path(__file__) in paths
     lengths = {path.relative_to(ROOT): len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
     assert not [f"{path}: {lines} lines" for path, lines in lengths.items() if lines > LONGEST_FILE]
