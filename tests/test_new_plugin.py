@@ -3,27 +3,12 @@
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
+from as_if_installed import as_if_installed
 
 from ollamax.cli.main import main
-
-
-def as_if_installed(package: Path, folder: Path) -> None:
-    """What pip writes of a package, and a path to its modules."""
-    project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    info.mkdir(parents=True)
-    lines = [f"Name: {project['name']}", f"Version: {project['version']}", f"Summary: {project['description']}"]
-    lines += [f"License-Expression: {project['license']}", f"Requires-Python: {project['requires-python']}"]
-    lines += [f"Requires-Dist: {text}" for text in project["dependencies"]]
-    readme = (package / project["readme"]).read_text(encoding="utf-8")
-    text = "\n".join(["Metadata-Version: 2.4", *lines, "", readme])
-    (info / "METADATA").write_text(text, encoding="utf-8")
-    points = [f"{name} = {target}" for name, target in project["entry-points"]["ollamax"].items()]
-    (info / "entry_points.txt").write_text("\n".join(["[ollamax]", *points]), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
