@@ -140,12 +140,14 @@ def test_numbers_and_columns_of_what_is_shown_may_differ() -> None:
 
 
 def test_the_guide_counts_the_lines_of_its_example() -> None:
-    counts = {
-        name: len((PHI3 / "src" / "ollamax_phi3" / name).read_text(encoding="utf-8").splitlines())
-        for name in ("model.py", "convert.py")
-    }
-    assert f"{sum(counts.values())} lines in the two files" in " ".join(GUIDE.split())
-    assert all(f"`{name}` ({count})" in GUIDE for name, count in counts.items())
+    template = ROOT / "core/src/ollamax/scaffold/templates/architecture/src/ollamax_poem"
+    (model, convert), new = (
+        [len((folder / name).read_text(encoding="utf-8").splitlines()) for name in ("model.py", "convert.py")]
+        for folder in (PHI3 / "src" / "ollamax_phi3", template)
+    )
+    text = " ".join(GUIDE.split())
+    assert f"is {model + convert} lines in the two files" in text
+    assert f"`model.py` ({model}) and `convert.py` ({convert}), of which the new package had {sum(new)}." in text
 
 
 def test_every_step_of_the_guide_has_a_command() -> None:
