@@ -93,6 +93,7 @@ def test_wrong_calls(model, tmp_path, capsys):
     fails(capsys, 2, "does not exist", model, "--reference", tmp_path / "absent", "-p", "hi")
     fails(capsys, 2, "'' is not a name", model, "--backend", "cpu,", "-p", "hi")
     fails(capsys, 2, "--tolerance", model, "--backend", "cpu,ggml", "-p", "hi", "--tolerance", "-1")
+    fails(capsys, 2, "--tolerance", model, "--backend", "cpu,ggml", "-p", "hi", "--tolerance", "nan")
 
 
 def test_without_transformers_the_extra_is_named(model, tmp_path, monkeypatch, capsys):

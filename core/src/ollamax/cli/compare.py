@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
     from ollamax.inspect.comparison import Comparison, Row
 
 _SHOWN_NAMES = 6
+
+
+class _Tolerance(click.FloatRange):
+    """A number of a range, which NaN would seem to be in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read ``value``."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
 
 
 @click.command()
@@ -39,7 +51,7 @@ _SHOWN_NAMES = 6
 @click.option(
     "--tolerance",
     metavar="FLOAT",
-    type=click.FloatRange(min=0.0, max=1e9),
+    type=_Tolerance(min=0.0, max=1e9),
     help="Largest relative error of a token that is rounding.  [default: 1e-4 for F32 weights, 0.01 for F16, 0.1 "
     "for BF16, 0.25 for Q8, 0.5 for fewer bits]",
 )

@@ -250,6 +250,8 @@ def _rope(srcs: tuple[Tensor, ...], attrs: Attrs) -> Result:
         f"{dims} rotated dims do not fit the head",
     )
     _need(all(f.shape == (dims // 2,) for f in factors), f"factors must be ({dims // 2},)")
+    pairing = attrs["pairing"]
+    _need(pairing in ("interleaved", "halves"), f"pairing is {pairing!r:.40}, expected 'interleaved' or 'halves'")
     return x.shape, Kind.FLOAT
 
 

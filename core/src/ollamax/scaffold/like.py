@@ -8,6 +8,7 @@ from importlib.metadata import requires
 from importlib.resources import files
 from typing import Any
 
+from ollamax.arch import VisionArchitecture
 from ollamax.convert.decoder import DecoderConverter
 from ollamax.errors import UsageError
 from ollamax.plugins import Registry
@@ -59,7 +60,7 @@ def _converter(like: str, registry: Registry) -> type[DecoderConverter]:
         for converter in registry.converters.values()
         if issubclass(converter, DecoderConverter)
         and converter.splits is DecoderConverter.splits
-        and converter.architecture in registry.architectures
+        and not issubclass(registry.architectures.get(converter.architecture, VisionArchitecture), VisionArchitecture)
     }
     if like not in plain:
         known = ", ".join(sorted(plain)) or "none"

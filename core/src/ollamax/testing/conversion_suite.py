@@ -12,10 +12,12 @@ import numpy as np
 
 from ollamax.arch import Architecture
 from ollamax.arch.binding import bind
+from ollamax.arch.trace import trace
 from ollamax.convert.mapping import Status, map_tensors
 from ollamax.engine.source import open_converter, open_source
 from ollamax.errors import BindingError
 from ollamax.gguf import Metadata, open_gguf
+from ollamax.kvcache import CacheSize
 from ollamax.plugins import get_registry
 from ollamax.testing.checkpoint_fixtures import CheckpointFixtures
 from ollamax.testing.framework import pytest
@@ -62,9 +64,14 @@ class ConversionSuite(CheckpointFixtures):
     def test_every_parameter_gets_a_tensor_and_every_tensor_is_used(
         self, fresh: Architecture, tensors: dict[str, TensorInfo]
     ) -> None:
-        """The model binds."""
+        """The model binds, and what it computes reads every weight that it cannot do without."""
         bind(fresh, tensors, "the file")
-        assert [path for path, one in fresh.parameters() if one.tensor is None and not one.optional] == []
+        held = {path: one for path, one in fresh.parameters() if one.tensor is not None}
+        assert [path for path, one in fresh.parameters() if path not in held and not one.optional] == []
+        graphs = trace(fresh, vocabulary(tensors), CacheSize(1, 32, step=8), "the file").graphs
+        read = {name for graph in graphs for name in graph.weights}
+        needed = {one.tensor.attrs["name"] for one in held.values() if one.tensor is not None and not one.optional}
+        assert sorted(needed - read) == [], "weights that no computation reads"
 
     def test_a_missing_tensor_is_named(self, fresh: Architecture, tensors: dict[str, TensorInfo]) -> None:
         """Each that the model cannot do without."""
@@ -88,6 +95,12 @@ class ConversionSuite(CheckpointFixtures):
             with pytest.raises(BindingError) as caught:
                 bind(fresh, {**tensors, name: wrong}, "the file")
             assert f"misshapen: {name}" in str(caught.value)
+
+
+def vocabulary(tensors: dict[str, TensorInfo]) -> int:
+    """How many tokens have logits."""
+    output = tensors.get("output.weight") or tensors["token_embd.weight"]
+    return output.shape[0]
 
 
 def _needed(model: Architecture, tensors: dict[str, TensorInfo]) -> Iterator[str]:

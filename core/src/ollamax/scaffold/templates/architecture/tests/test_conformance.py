@@ -9,6 +9,7 @@ from ollamax.testing.random_checkpoint import RandomCheckpoint
 
 class TestPoem(ArchitectureSuite):
     checkpoint = RandomCheckpoint.read(Path(__file__).with_name("checkpoint.json"))
+    golden = None  # Path(__file__).with_name("golden"), once ollamax trace --reference --save wrote one
 
 
 class TestPackage(PluginSuite):
