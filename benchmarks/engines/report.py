@@ -47,9 +47,9 @@ of 1 says that both are equally fast. `ollamax bench` measures the same rows for
 - *second turn of a chat*: the time to the first token behind a first turn of {history} tokens, an answer of {answer}
   and {message} more, as a share of the first turn's time to the first token.
 - *Python's share of a step* is what a greedy generation spends outside the library's computation, sampling included.
-- What falls short: 16 sequences of the 1B models in 4 bits and prompts of Q4_K_M on ggml-python's ggml, which has no packed
-  form of Q6_K (with the newer library they are level); decoding behind 4096 tokens, by up to 12 %, of which the cause is not
-  known; a start with a 0.5B model, where imports weigh most.
+- What falls short: 16 sequences of the 1B models in 4 bits and prompts of Q4_K_M on ggml-python's ggml, which has no
+  packed form of Q6_K (with the newer library they are level); decoding behind 4096 tokens, by up to 12 %, of which the
+  cause is not known; a start with a 0.5B model, where imports weigh most.
 - {devices}
 """
 
