@@ -7,17 +7,10 @@ import numpy as np
 
 from ollamax.gguf import write_gguf
 from ollamax.ml.dtype import quantize
+from ollamax.testing.tokenizer_suite import byte_level_metadata
 from ollamax.types import DType, TensorInfo
 
 BOS, EOS = 256, 257
-
-
-def byte_tokens() -> list[str]:
-    """GPT-2's printable stand-ins for the 256 bytes, then two control tokens."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    odd = [byte for byte in range(256) if byte not in plain]
-    stand_ins = {byte: chr(byte) for byte in plain} | {byte: chr(256 + at) for at, byte in enumerate(odd)}
-    return [*(stand_ins[byte] for byte in range(256)), "<|begin|>", "<|end|>"]
 
 
 def metadata(changes: dict[str, Any]) -> dict[str, Any]:
@@ -32,13 +25,7 @@ def metadata(changes: dict[str, Any]) -> dict[str, Any]:
         "llama.attention.head_count_kv": 2,
         "llama.attention.layer_norm_rms_epsilon": 1e-5,
         "llama.rope.dimension_count": 8,
-        "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.pre": "gpt-2",
-        "tokenizer.ggml.tokens": byte_tokens(),
-        "tokenizer.ggml.token_type": [1] * 256 + [3, 3],
-        "tokenizer.ggml.merges": [],
-        "tokenizer.ggml.bos_token_id": BOS,
-        "tokenizer.ggml.eos_token_id": EOS,
+        **byte_level_metadata("gpt-2"),
         "tokenizer.ggml.add_bos_token": True,
         **changes,
     }

@@ -79,7 +79,7 @@ def bench(
     are left out and named.
     """
     jobs, left = _planned(asked := Sizes(**sizes), kinds, model)
-    labels = _labels(model, backends)
+    labels = _labels(model, backends, splitting=bool(num_gpu and num_gpu > 0))
     settings: dict[str, Any] = {"num_thread": num_thread, "num_batch": num_batch, "num_gpu": num_gpu}
     settings["cache_type"] = cache_type or config.cache_type()
     contenders = [own_contender(model, label, **settings) for label in labels]
@@ -109,10 +109,10 @@ def _planned(asked: Sizes, kinds: tuple[str, ...], model: str) -> tuple[list[Job
     return jobs, left
 
 
-def _labels(model: str, backends: tuple[str, ...]) -> list[str]:
+def _labels(model: str, backends: tuple[str, ...], *, splitting: bool) -> list[str]:
     """The backends' own names; raises BackendError for one that is not here or cannot run, UsageError for twins."""
     with closing(open_source(resolve(model).path, get_registry())) as source:
-        labels = [get_registry().backend(name, source).name for name in backends]
+        labels = [get_registry().backend(name, source, splitting=splitting).name for name in backends]
     for label in labels:
         if labels.count(label) > 1:
             raise UsageError(f"--backend {','.join(backends)} stands for {label} twice; name each backend once")
