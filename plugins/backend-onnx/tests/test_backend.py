@@ -23,6 +23,7 @@ from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType
 from ollamax_backend_onnx.backend import ONNX
 from ollamax_backend_onnx.cancellation import Runs
+from ollamax_backend_onnx.program import _bind as plain
 
 
 def run_linear(backend: ONNX, stored: Weight) -> np.ndarray:
@@ -83,6 +84,21 @@ def test_a_state_is_written_where_it_lies() -> None:
     assert kept.shape == (8, 3, 2, 4)
     assert kept[2, 1].min() == 3
     assert kept.sum() == 24
+    backend.close()
+
+
+def test_a_state_stays_bound_while_runs_look_at_as_many_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: list[str] = []
+    monkeypatch.setattr(
+        "ollamax_backend_onnx.program._bind", lambda bind, name, value: (bound.append(name), plain(bind, name, value))
+    )
+    backend = ONNX()
+    program = cache_program(backend)
+    for cells, fresh in ((4, True), (4, False), (6, True), (4, True)):
+        bound.clear()
+        put(program, [1], [[2]], cells, value=float(cells))
+        assert ("s" in bound) is ("s.next" in bound) is fresh
+        assert backend.read_state("s", 1)[2].min() == cells
     backend.close()
 
 

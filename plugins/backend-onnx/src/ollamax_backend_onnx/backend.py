@@ -34,6 +34,7 @@ class ONNX(Backend):
     ops = frozenset(Op) - LEAVES
     composed = frozenset({Op.ATTENTION, Op.MASK, Op.SILU_MUL})
     cache_types = (DType.F32, DType.F16, DType.Q8_0)
+    dim_steps: ClassVar[Mapping[str, int]] = {"S": 32, "W": 32}
     accuracy_level: ClassVar[int] = 4
 
     def __init__(self, options: BackendOptions | None = None) -> None:

@@ -45,6 +45,11 @@ class StatePort:
     written: bool
     apart: bool
 
+    @property
+    def dims(self) -> tuple[Dim, ...]:
+        """How many cells a run looks at, each of which must be there."""
+        return self.reads if self.extent is None else (*self.reads, self.extent)
+
 
 class Builder:
     """Makes one ONNX model of ``graph``.

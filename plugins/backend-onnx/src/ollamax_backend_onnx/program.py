@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class ONNXProgram(Program):
-    """Runs a graph at any size."""
+    """Runs a graph at any size.
+
+    States stay bound for as long as runs look at the same number of cells: binding them takes as long as a small layer.
+    """
 
     def __init__(self, graph: Graph, builder: Builder, runs: Runs, provider: str, threads: int) -> None:
         super().__init__(graph)
@@ -32,23 +35,25 @@ class ONNXProgram(Program):
         self._ports = [port for port in builder.ports.values() if port.reads or port.written]
         self._kinds = {name: NUMPY_KIND[node.kind] for name, node in graph.inputs.items()}
         self._session, self._held = open_session(builder.model(), builder.large, provider, threads)
+        self._binding = self._session.io_binding()
+        self._extents = {dim for port in self._ports for dim in port.dims if isinstance(dim, str)}
+        self._bound: dict[str, int] | None = None
 
     def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Bind, run, and hand out the outputs."""
         if self._session is None:
             raise BackendError("backend onnx: the backend was closed")
-        binding = self._session.io_binding()
         given = {name: np.ascontiguousarray(inputs[name], kind) for name, kind in self._kinds.items()}
         given |= {name: self._weights.rows(table, given[ids]) for name, table, ids in self._tables}
         given |= {f"size.{dim}": np.array([dims[dim]], np.int64) for dim in self._sizes}
         for name, value in given.items():
-            _bind(binding.bind_input, name, value)
-        apart = [copy for port in self._ports for copy in _bind_state(binding, port, dims)]
+            _bind(self._binding.bind_input, name, value)
+        apart = self._bind_states({dim: dims[dim] for dim in self._extents}, dims)
         outputs = {name: np.empty(concrete(node.shape, dims), np.float32) for name, node in self.graph.outputs.items()}
         for name, value in outputs.items():
-            _bind(binding.bind_output, name, value)
+            _bind(self._binding.bind_output, name, value)
         try:
-            self._runs.run(self._session, binding)
+            self._runs.run(self._session, self._binding)
         except BackendError:
             raise
         except Exception as error:
@@ -57,9 +62,18 @@ class ONNXProgram(Program):
             kept[:] = value
         return outputs
 
+    def _bind_states(self, extents: dict[str, int], dims: Mapping[str, int]) -> list[tuple[Array, Array]]:
+        """Bind what is not yet bound at these extents; what has to be put back where one address would not do."""
+        if extents == self._bound:
+            return []
+        self._bound = None
+        apart = [copy for port in self._ports for copy in _bind_state(self._binding, port, dims)]
+        self._bound = None if apart else extents
+        return apart
+
     def close(self) -> None:
         """Release the session, and then what it used."""
-        self._session = None
+        self._session = self._binding = None
         self._held = []
 
 
@@ -69,7 +83,7 @@ def _bind(bind: Any, name: str, value: Array) -> None:
 
 def _bind_state(binding: Any, port: StatePort, dims: Mapping[str, int]) -> list[tuple[Array, Array]]:
     """Bind a state, for input and output at one address; what has to be put back where that would not do."""
-    cells = [_size(dim, dims) for dim in (*port.reads, *([] if port.extent is None else [port.extent]))]
+    cells = [_size(dim, dims) for dim in port.dims]
     if max(cells, default=0) > port.state.cells:
         raise BackendError(
             f"backend onnx: {max(cells)} cells are used of state {port.state.name!r} with {port.state.cells}"
