@@ -26,7 +26,7 @@ def linear(b: Builder, node: Tensor) -> str:
         sizes = {"K": inner, "N": out, "bits": packed.bits, "block_size": packed.block}
         product = b.emit("MatMulNBits", rows, matrix, scales, domain=CONTRIB, accuracy_level=b.level, **sizes)
         if packed.offsets is not None:
-            sums = b.once((x, packed.block), lambda: _block_sums(b, rows, packed.block))
+            sums = b.once((x, packed.block), lambda: _block_sums(b, rows, max(2, len(x.shape)), inner, packed.block))
             offsets = b.parameter(f"{name}.offsets", packed.offsets)
             product = b.emit("Add", product, b.emit("FusedMatMul", sums, offsets, domain=CONTRIB, transB=1))
     if bias is not None:
@@ -34,10 +34,9 @@ def linear(b: Builder, node: Tensor) -> str:
     return product if len(x.shape) > 1 else b.emit("Squeeze", product, b.integers(0))
 
 
-def _block_sums(b: Builder, rows: str, block: int) -> str:
+def _block_sums(b: Builder, rows: str, axes: int, width: int, block: int) -> str:
     """``(..., in)`` to ``(..., in / block)``: what an offset that a block's elements share is multiplied with."""
-    size, last = b.emit("Shape", rows, end=-1), b.integers(-1, block)
-    blocks = b.emit("Reshape", rows, b.emit("Concat", size, last, axis=0))
+    blocks = b.reshape(rows, *([0] * (axes - 1)), width // block, block)
     return b.emit("ReduceSum", blocks, b.integers(-1), keepdims=0)
 
 
