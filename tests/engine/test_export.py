@@ -109,7 +109,7 @@ def test_what_cannot_be_exported_leaves_nothing(
     assert "backend cpu has no file format" in refused(capsys, 1, "demo", "--format", "cpu", target)
     assert "missing option '--format'" in refused(capsys, 2, "demo", target).lower()
     failing: Callable[..., None] = lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))  # noqa: E731
-    monkeypatch.setattr("ollamax_backend_onnx.export._point", failing)
+    monkeypatch.setattr("ollamax_backend_onnx.export.external", failing)
     assert "No space left on device" in refused(capsys, 1, "demo", "--format", "onnx", target)
     assert list(tmp_path.iterdir()) == []
     target.mkdir()

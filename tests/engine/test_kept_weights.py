@@ -10,9 +10,11 @@ import ollamax
 from ollamax.cli.main import main
 from ollamax.store import Store
 from ollamax.types import DType
-from ollamax_backend_onnx import weights
+from ollamax_backend_onnx import program, weights
 
 IDS = [5, 17, 200, 33, 91]
+FILES = 1 + 2 * 7 + 1
+"""The output, two layers, and an empty one for weights that are not kept."""
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def kept(store: Path) -> list[Path]:
 
 def test_a_second_load_packs_nothing(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = logits()
-    assert len(kept(stored)) == 1 + 2 * 7
+    assert len(kept(stored)) == FILES
     assert {path.parent.parent.name for path in kept(stored)} == {Store().find("mine").model_path.name}  # type: ignore[union-attr]
     with monkeypatch.context() as patch:
         patch.setattr(weights, "pack", None)
@@ -46,7 +48,23 @@ def test_a_second_load_packs_nothing(stored: Path, monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(logits(), expected)
     monkeypatch.setattr("ollamax_backend_onnx.kept.version", lambda _: "99")
     assert logits().shape == expected.shape
-    assert len(kept(stored)) == 2 * (1 + 2 * 7)
+    assert len(kept(stored)) == 2 * FILES
+
+
+def test_the_runtime_maps_what_is_kept(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No array of a large packed weight is given to it, from the first load on."""
+    given: list[str] = []
+    plain = program.open_session
+    monkeypatch.setattr("ollamax_backend_onnx.builder._INLINE", 64)
+    monkeypatch.setattr(
+        program, "open_session", lambda model, large, *rest: (given.extend(large), plain(model, large, *rest))[1]
+    )
+    expected = logits()
+    assert not [name for name in given if name.endswith((".blocks", ".scales", ".offsets"))]
+    np.testing.assert_array_equal(logits(), expected)
+    monkeypatch.delenv("OLLAMAX_KEEP_COMPILED")
+    np.testing.assert_array_equal(logits(), expected)
+    assert len([name for name in given if name.endswith(".blocks")]) == 1 + 2 * 7
 
 
 def test_it_goes_with_the_model(stored: Path) -> None:

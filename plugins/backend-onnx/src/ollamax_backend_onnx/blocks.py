@@ -19,6 +19,8 @@ from ollamax.ml.dtype import dequantize
 from ollamax.types import DType
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from ollamax.backend import Weight
@@ -29,13 +31,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """``blocks (out, in / block, bytes)``, ``scales`` and, where there are any, ``offsets`` ``(out, in / block)``."""
+    """``blocks (out, in / block, bytes)``, ``scales`` and, where there are any, ``offsets`` ``(out, in / block)``.
+
+    ``file`` is the one that holds nothing but these, in that order.
+    """
 
     bits: int
     block: int
     blocks: Array
     scales: Array
     offsets: Array | None
+    file: Path | None = None
+
+    @property
+    def parts(self) -> dict[str, Array]:
+        """What there is of it, in order."""
+        found = {"blocks": self.blocks, "scales": self.scales, "offsets": self.offsets}
+        return {name: part for name, part in found.items() if part is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,7 @@ def packed_bytes(matrix: TensorInfo) -> int:
 
 _WITH_MINIMUM = frozenset({DType.Q4_1, DType.Q5_1, DType.Q2_K, DType.Q4_K, DType.Q5_K})
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 20
 """Elements converted at a time."""
 
 

@@ -15,6 +15,7 @@ from ollamax.ml import Graph, Kind, Op, Tensor
 from ollamax.ml.graph import state_name
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax.ml.shape import Dim, Shape
+from ollamax_backend_onnx.blocks import Packed
 from ollamax_backend_onnx.states import ONNXState, ONNXStates
 from ollamax_backend_onnx.weights import Weights
 
@@ -63,6 +64,7 @@ class Builder:
         self.tables: list[tuple[str, str, str]] = []
         self.sizes: list[str] = []
         self.large: dict[str, Array] = {}
+        self._placed: dict[str, TensorProto] = {}
         self.ports = {name: _port(graph, states.find(name)) for name in graph.states}
         self._nodes: list[NodeProto] = []
         self._inputs: list[ValueInfoProto] = []
@@ -125,6 +127,18 @@ class Builder:
                 return self._keep(name, array)
             self.large[name] = array
         return name
+
+    def packed(self, name: str, packed: Packed) -> list[str]:
+        """The parts of a weight in blocks; the runtime maps large ones from the file where they are kept."""
+        offset, names = 0, []
+        for part, array in packed.parts.items():
+            names.append(f"{name}.{part}")
+            if packed.file is None or not self.host or array.nbytes <= _INLINE:
+                self.parameter(names[-1], array)
+            else:
+                self._placed[names[-1]] = external(names[-1], array, packed.file.name, offset)
+            offset += array.nbytes
+        return names
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """What ``make`` made when ``key`` was first asked for."""
@@ -201,8 +215,9 @@ class Builder:
         return self.emit("Reshape", value, self.integers(*[size for size in sizes if isinstance(size, int)]))
 
     def model(self) -> ModelProto:
-        """The finished model; large weights are external data in the file ``weights``."""
-        initializers = [*self._small.values(), *(_external(name, array) for name, array in self.large.items())]
+        """The finished model; large weights are external data in the file ``weights``, or in those of kept ones."""
+        large = (external(name, array, WEIGHTS_FILE) for name, array in self.large.items())
+        initializers = [*self._small.values(), *large, *self._placed.values()]
         graph = helper.make_graph(self._nodes, self.graph.name, self._inputs, self._outputs, initializers)
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(CONTRIB, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="ollamax-backend-onnx")
@@ -222,10 +237,12 @@ class Builder:
         return self.input(f"size.{dim}", TensorProto.INT64, (1,))
 
 
-def _external(name: str, array: Array) -> TensorProto:
+def external(name: str, array: Array, file: str, offset: int = 0) -> TensorProto:
+    """A weight that lies in ``file``, which is in the directory that the session is told of."""
     kind = helper.np_dtype_to_tensor_dtype(array.dtype)
     tensor = TensorProto(name=name, data_type=kind, dims=array.shape, data_location=TensorProto.EXTERNAL)
-    tensor.external_data.add(key="location", value=WEIGHTS_FILE)
+    for key, value in (("location", file), ("offset", offset), ("length", array.nbytes)):
+        tensor.external_data.add(key=key, value=str(value))
     return tensor
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import onnx
-
 from ollamax.ml import Graph
+from ollamax_backend_onnx.builder import external
 from ollamax_backend_onnx.emission import emit
 from ollamax_backend_onnx.states import ONNXStates
 from ollamax_backend_onnx.weights import Weights
@@ -21,24 +20,18 @@ def write(graphs: Mapping[str, Graph], weights: Weights, states: ONNXStates, lev
 
     No name from the model's file becomes a path.
     """
-    places: dict[str, tuple[int, int]] = {}
+    places: dict[str, int] = {}
     with (directory / WEIGHTS).open("wb") as file:
         for name, graph in graphs.items():
             builder = emit(graph, weights, states, level, host=False)
             for key, array in builder.large.items():
                 if key not in places:
                     file.seek(-(-file.tell() // _ALIGNMENT) * _ALIGNMENT)
-                    places[key] = file.tell(), array.nbytes
+                    places[key] = file.tell()
                     array.tofile(file)
             model = builder.model()
             for tensor in model.graph.initializer:
-                if tensor.name in places:
-                    _point(tensor, *places[tensor.name])
+                if tensor.name in builder.large:
+                    offset = places[tensor.name]
+                    tensor.CopyFrom(external(tensor.name, builder.large[tensor.name], WEIGHTS, offset))
             (directory / f"{name}.onnx").write_bytes(model.SerializeToString())
-
-
-def _point(tensor: onnx.TensorProto, offset: int, length: int) -> None:
-    """Say where in the file of weights a tensor lies."""
-    del tensor.external_data[:]
-    for key, value in (("location", WEIGHTS), ("offset", offset), ("length", length)):
-        tensor.external_data.add(key=key, value=str(value))

@@ -32,6 +32,11 @@ class Kept:
         versions = f"onnx-{version('ollamax-backend-onnx')}-{version('onnxruntime')}" if directory else ""
         self._directory = directory / versions if directory else None
 
+    @property
+    def directory(self) -> Path | None:
+        """Where the files of all weights lie, side by side; None where nothing is kept."""
+        return self._directory if self._directory is not None and self._directory.is_dir() else None
+
     def find(self, weight: Weight) -> Packed | None:
         """What was kept of a weight, mapped from its file."""
         layout = LAYOUTS.get(weight.dtype)
@@ -39,8 +44,9 @@ class Kept:
             return None
         out, count = weight.shape[0], weight.shape[1] // layout.block
         first, each = out * count * layout.block * layout.bits // 8, out * count * 4
+        file = self._directory / _file(weight)
         try:
-            data = np.memmap(self._directory / _file(weight), np.uint8, "r")
+            data = np.memmap(file, np.uint8, "r")
         except (OSError, ValueError):
             return None
         if data.size not in (first + each, first + 2 * each):
@@ -52,21 +58,22 @@ class Kept:
             data[:first].reshape(out, count, -1),
             scales.reshape(out, count),
             offsets.reshape(out, count) if offsets.size else None,
+            file,
         )
 
-    def add(self, weight: Weight, packed: Packed) -> None:
-        """Keep a weight; the file is whole, or is not there."""
+    def add(self, weight: Weight, packed: Packed) -> Packed:
+        """Keep a weight, and give it as it is kept; the file is whole, or is not there."""
         if self._directory is None:
-            return
-        parts = [part for part in (packed.blocks, packed.scales, packed.offsets) if part is not None]
+            return packed
         with suppress(OSError):
             self._directory.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._directory, ignore_cleanup_errors=True) as unfinished:
                 partial = Path(unfinished) / _file(weight)
                 with partial.open("wb") as file:
-                    for part in parts:
+                    for part in packed.parts.values():
                         part.tofile(file)
                 partial.replace(self._directory / partial.name)
+        return self.find(weight) or packed
 
 
 def _file(weight: Weight) -> str:

@@ -22,21 +22,20 @@ def linear(b: Builder, node: Tensor) -> str:
     else:
         name = f"weight.{weight.attrs['name']}"
         out, inner = weight.shape
-        matrix, scales = b.parameter(f"{name}.blocks", packed.blocks), b.parameter(f"{name}.scales", packed.scales)
+        matrix, scales, *offsets = b.packed(name, packed)
         sizes = {"K": inner, "N": out, "bits": packed.bits, "block_size": packed.block}
         product = b.emit("MatMulNBits", rows, matrix, scales, domain=CONTRIB, accuracy_level=b.level, **sizes)
-        if packed.offsets is not None:
-            sums = b.once((x, packed.block), lambda: _block_sums(b, rows, max(2, len(x.shape)), inner, packed.block))
-            offsets = b.parameter(f"{name}.offsets", packed.offsets)
-            product = b.emit("Add", product, b.emit("FusedMatMul", sums, offsets, domain=CONTRIB, transB=1))
+        if offsets:
+            sums = b.once((x, packed.block), lambda: _block_sums(b, rows, max(2, len(x.shape)), packed))
+            product = b.emit("Add", product, b.emit("FusedMatMul", sums, *offsets, domain=CONTRIB, transB=1))
     if bias is not None:
         product = b.emit("Add", product, b.value(bias))
     return product if len(x.shape) > 1 else b.emit("Squeeze", product, b.integers(0))
 
 
-def _block_sums(b: Builder, rows: str, axes: int, width: int, block: int) -> str:
+def _block_sums(b: Builder, rows: str, axes: int, packed: Packed) -> str:
     """``(..., in)`` to ``(..., in / block)``: what an offset that a block's elements share is multiplied with."""
-    blocks = b.reshape(rows, *([0] * (axes - 1)), width // block, block)
+    blocks = b.reshape(rows, *([0] * (axes - 1)), packed.blocks.shape[1], packed.block)
     return b.emit("ReduceSum", blocks, b.integers(-1), keepdims=0)
 
 
@@ -55,20 +54,18 @@ def embedding(b: Builder, node: Tensor) -> str:
 def _block_rows(b: Builder, node: Tensor, packed: Packed) -> str:
     """Rows of the blocks that a tied output is multiplied with, so that a file holds the table once."""
     table, ids = node.srcs
-    name, numbers, places = f"weight.{table.attrs['name']}", packed.blocks, b.value(ids)
-    rows = b.emit("Gather", b.parameter(f"{name}.blocks", numbers), places)
+    places, (blocks, scales, *offsets) = b.value(ids), b.packed(f"weight.{table.attrs['name']}", packed)
+    rows = b.emit("Gather", blocks, places)
     if packed.bits == 4:
         pair = [b.emit("BitwiseAnd", rows, b.constant(15, np.uint8))]
         pair.append(b.emit("BitShift", rows, b.constant(4, np.uint8), direction="RIGHT"))
         wide = b.emit("Concat", *(b.emit("Unsqueeze", half, b.integers(-1)) for half in pair), axis=-1)
-        rows = b.reshape(wide, *([0] * len(ids.shape)), numbers.shape[1], packed.block)
+        rows = b.reshape(wide, *([0] * len(ids.shape)), packed.blocks.shape[1], packed.block)
     middle = b.constant(1 << (packed.bits - 1), np.float32)
     values = b.emit("Sub", b.emit("Cast", rows, to=ONNX_KIND[Kind.FLOAT]), middle)
-    scales = b.emit("Gather", b.parameter(f"{name}.scales", packed.scales), places)
-    values = b.emit("Mul", values, b.emit("Unsqueeze", scales, b.integers(-1)))
-    if packed.offsets is not None:
-        offsets = b.emit("Gather", b.parameter(f"{name}.offsets", packed.offsets), places)
-        values = b.emit("Add", values, b.emit("Unsqueeze", offsets, b.integers(-1)))
+    values = b.emit("Mul", values, b.emit("Unsqueeze", b.emit("Gather", scales, places), b.integers(-1)))
+    for part in offsets:
+        values = b.emit("Add", values, b.emit("Unsqueeze", b.emit("Gather", part, places), b.integers(-1)))
     return b.reshape(values, *([0] * len(ids.shape)), *table.shape[1:])
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,9 +52,12 @@ def physical_cores() -> int:
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
-def open_session(model: ModelProto, large: Mapping[str, Array], provider: str, threads: int) -> tuple[Any, list[Any]]:
+def open_session(
+    model: ModelProto, large: Mapping[str, Array], provider: str, threads: int, directory: Path | None = None
+) -> tuple[Any, list[Any]]:
     """A session that uses the arrays of ``large`` where they lie, and what must live as long as it does.
 
+    ``directory`` holds the files that the model names for others; the runtime maps them while it takes them over.
     Raises BackendError where the runtime refuses the model.
     """
     from ollamax_backend_onnx.builder import WEIGHTS_FILE
@@ -69,8 +73,10 @@ def open_session(model: ModelProto, large: Mapping[str, Array], provider: str, t
         options.add_initializer(name, value)
     with tempfile.TemporaryDirectory() as folder:
         # The runtime looks for the file of external data, and then takes none of it from there.
-        (Path(folder) / WEIGHTS_FILE).touch()
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+        empty = (directory or Path(folder)) / WEIGHTS_FILE
+        with suppress(OSError):  # a kept directory that cannot be written has had it since it was made
+            empty.touch()
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(empty.parent))
         chosen = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
         try:
             session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=chosen)

@@ -40,13 +40,18 @@ class Weights(StoredWeights):
         self._whole: dict[str, Array] = {}
         self._packed: dict[str, Packed | None] = {}
 
+    @property
+    def directory(self) -> Path | None:
+        """Where the files of packed weights lie, if there are any."""
+        return self._kept.directory
+
     def packed(self, name: str) -> Packed | None:
         """A matrix in blocks; None for one that is multiplied as float32."""
         if name not in self._packed:
             stored = self.find(name)
             packed = self._kept.find(stored)
             if packed is None and (packed := pack(stored, self._threads)) is not None:
-                self._kept.add(stored, packed)
+                packed = self._kept.add(stored, packed)
             if packed is not None:
                 self._count(stored)
             self._packed[name] = packed
