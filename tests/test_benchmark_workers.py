@@ -176,6 +176,15 @@ def test_backends_are_measured_beside_llama_cpp(make, backends):
         assert all(float(line.ratio) > 0 for line in lines)
 
 
+def test_a_stored_model_is_measured_with_what_is_kept_of_it(make, backends, tmp_path):
+    given = backends.options().parse_args(["--folder", str(tmp_path), "--threads", "1"])
+    contender = backends.kept_contender(make("Q8_0"), given)
+    assert contender.label == backends.KEPT
+    with contender.start(64) as worker:
+        assert worker.run("prompt", 4)[0] > 0
+    assert [path for path in (tmp_path / "store" / "compiled").rglob("onnx-*/*") if path.stat().st_size]
+
+
 def measured(backends, prompt, near, far):
     jobs, _ = plan(Sizes(prompts=(512,), depths=(0, 256, 2048)), ["prompt", "decode"], trained=8192)
     rates = [prompt, near, near, far]

@@ -19,8 +19,9 @@ TEXT = (
     + """
 Backends beside llama.cpp, in turns within one run of `python benchmarks/backends.py --write`, which wrote this section.
 The ratio is as above; the aim is what ONNX Runtime was to reach when its backend was planned. Each backend keeps its
-cache in the type that is fastest with it, llama.cpp in F16. *X, of that behind 256* and *X, of that with Q4_0* are
-ratios of two rates of the backend's own.
+cache in the type that is fastest with it, llama.cpp in F16. *onnx, kept* is a stored model in a fresh process, after a
+first load with `OLLAMAX_KEEP_COMPILED=1`. *X, of that behind 256* and *X, of that with Q4_0* are ratios of two rates of
+the backend's own.
 
 | model | row | backend | ollamax | llama.cpp | ratio | aim |
 |---|---|---|---|---|---|---|
