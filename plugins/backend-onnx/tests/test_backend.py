@@ -23,7 +23,9 @@ from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType
 from ollamax_backend_onnx.backend import ONNX
 from ollamax_backend_onnx.cancellation import Runs
+from ollamax_backend_onnx.emission import emit
 from ollamax_backend_onnx.program import _bind as plain
+from ollamax_backend_onnx.weights import Weights
 
 
 def run_linear(backend: ONNX, stored: Weight) -> np.ndarray:
@@ -193,6 +195,20 @@ def test_a_probe_loads_the_runtime_and_not_what_makes_models_for_it() -> None:
     code = "import sys; from ollamax_backend_onnx.backend import ONNX; assert ONNX.probe().devices; "
     code += "sys.exit('onnxruntime' not in sys.modules or 'onnx' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_of_one_reshape_after_another_the_last_is_computed() -> None:
+    x = graph_input("x", ("N", "T", 12), Kind.FLOAT)
+    kept, moved = x.reshape("N", "T", 3, 4).reshape("N", "T", 2, 6), x.reshape("N", 3, "T", 4).reshape("N", 3, 4, "T")
+    graph = Graph({"kept": kept, "moved": moved})
+    backend = ONNX()
+    model = emit(graph, Weights({}), backend.states, 4).model()
+    assert [node.op_type for node in model.graph.node].count("Reshape") == 3
+    given = np.arange(2 * 5 * 12, dtype=np.float32).reshape(2, 5, 12)
+    found = backend.compile(graph).run({"x": given}, {"N": 2, "T": 5})
+    np.testing.assert_array_equal(found["kept"], given.reshape(2, 5, 2, 6))
+    np.testing.assert_array_equal(found["moved"], given.reshape(2, 3, 4, 5))
+    backend.close()
 
 
 def test_one_session_serves_every_size() -> None:

@@ -25,9 +25,16 @@ def rope(b: Builder, node: Tensor) -> str:
     attributes: dict[str, Any] = {"interleaved": int(node.attrs["pairing"] == "interleaved"), "num_heads": heads}
     if node.attrs["dims"] != width:
         attributes["rotary_embedding_dim"] = node.attrs["dims"]
-    flat = b.reshape(b.value(x), 0, 0, elements(x.shape[2:]))
-    turned = b.emit("RotaryEmbedding", flat, *_angles(b, node), **attributes)
+    turned = b.emit("RotaryEmbedding", _flat(b, x), *_angles(b, node), **attributes)
     return b.reshape(turned, 0, 0, *x.shape[2:])
+
+
+def _flat(b: Builder, x: Tensor) -> str:
+    """``(N, T, heads, width)`` as ``(N, T, heads * width)``, which it often was just before."""
+    flat = (*x.shape[:2], elements(x.shape[2:]))
+    if x.op is Op.RESHAPE and x.srcs[0].shape == flat:
+        return b.value(x.srcs[0])
+    return b.reshape(b.value(x), 0, 0, flat[-1])
 
 
 def _angles(b: Builder, node: Tensor) -> list[str]:
@@ -70,8 +77,10 @@ def attention(b: Builder, node: Tensor) -> str:
     shares = _shares(b, node, scores, spread)
     products = b.emit("FusedMatMul", shares, b.cells_first(v), domain=CONTRIB, transBatchB=1)
     ungrouped = b.reshape(products, 0, groups, -1, spread, v.shape[3])
-    result = b.reshape(b.emit("Transpose", ungrouped, perm=[0, 2, 1, 3, 4]), 0, 0, heads, v.shape[3])
-    return b.emit("Mul", result, _sees(b, given["mask"])) if "mask" in given else result
+    result = b.emit("Transpose", ungrouped, perm=[0, 2, 1, 3, 4])
+    if "mask" in given:
+        result = b.emit("Mul", result, _sees(b, given["mask"]))
+    return b.reshape(result, 0, 0, heads, v.shape[3])
 
 
 def _shares(b: Builder, node: Tensor, scores: str, spread: int) -> str:
@@ -107,12 +116,12 @@ def _plain_bias(b: Builder, mask: Tensor) -> str:
 
 
 def _sees(b: Builder, mask: Tensor) -> str:
-    """1 for a query that sees something, else 0: ``(N, T, 1, 1)``."""
+    """1 for a query that sees something, else 0: ``(N, T, 1, 1, 1)``."""
 
     def make() -> str:
         most = b.emit("ReduceMax", b.once((mask, "bias"), lambda: _plain_bias(b, mask)), b.integers(-1), keepdims=0)
         some = b.emit("Less", b.constant(MASKED, np.float32), most)
-        return b.emit("Unsqueeze", b.emit("Cast", some, to=TensorProto.FLOAT), b.integers(2, 3))
+        return b.emit("Unsqueeze", b.emit("Cast", some, to=TensorProto.FLOAT), b.integers(2, 3, 4))
 
     return str(b.once((mask, "sees"), make))
 
