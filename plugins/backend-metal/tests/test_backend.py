@@ -1,116 +1,42 @@
-"""The MLX backend's states, weights, options, bounds and errors."""
+"""The MLX backend's devices, options and errors."""
 
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
-import mlx.core as mx
-import numpy as np
 import pytest
 
-from ollamax.backend import BackendOptions, Probe, Weight
+from ollamax.backend import BackendOptions, Device, Probe
 from ollamax.backend.ranking import choose
 from ollamax.errors import BackendError
-from ollamax.ml import Graph, Kind, Op
-from ollamax.ml.dtype import quantize
-from ollamax.ml.tensor import graph_input, optional, state, state_read, state_write, weight
-from ollamax.testing.state_suite import cache_program, put
-from ollamax.testing.weight_suite import linear_graph
-from ollamax.types import DType
 from ollamax_backend_cpu.backend import CPU
 from ollamax_backend_metal.backend import Metal
-
-
-def test_converted_weights_give_their_pages_back_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped: list[int] = []
-    monkeypatch.setattr("ollamax_backend_metal.weights.drop_pages", lambda data: dropped.append(data.nbytes))
-    values = np.random.default_rng(0).normal(size=(16, 64)).astype(np.float32)
-    weights = {
-        name: Weight(name, dtype, values.shape, quantize(values, dtype), mapped)
-        for name, dtype, mapped in (("a", DType.Q4_0, True), ("b", DType.Q4_0, False), ("c", DType.F32, True))
-    }
-    x = graph_input("x", ("T", 64), Kind.FLOAT)
-    nodes = {name: weight(name, stored.shape, stored.dtype) for name, stored in weights.items()}
-    graph = Graph({name: optional(Op.LINEAR, x, node, extra={}) for name, node in nodes.items()})
-    done: list[int] = []
-    backend = Metal()
-    backend.load(weights, done.append)
-    program = backend.compile(graph)
-    assert backend.compile(graph) is not program  # a second one finds the weights as they are
-    assert dropped == [576, 4096]
-    assert done == [576, 2 * 576, 2 * 576 + 4096]
-    given = np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32)
-    result = program.run({"x": given}, {"T": 5})
-    np.testing.assert_array_equal(result["a"], result["b"])
-    np.testing.assert_allclose(result["a"], result["c"], atol=0.3 * np.abs(result["c"]).max())
-    backend.close()
-
-
-@pytest.mark.parametrize("dtype", [DType.F32, DType.F16, DType.Q8_0])
-def test_a_write_needs_no_second_copy_of_a_state(dtype: DType) -> None:
-    """MLX writes where the older version lies, as soon as nobody holds that."""
-    backend = Metal(BackendOptions(cache_type=dtype))
-    slots, rows = graph_input("slots", ("N",), bound=2), graph_input("rows", ("N", "T"), bound="S")
-    held = state_write(state("s", (2, 4096, 8, 64)), slots, rows, graph_input("values", ("N", "T", 8, 64), Kind.FLOAT))
-    program = backend.compile(Graph({"out": state_read(held, slots, cells=2)}))
-    inputs = {"slots": np.array([1]), "rows": np.array([[1]]), "values": np.ones((1, 1, 8, 64), np.float32)}
-    program.run(inputs, {"N": 1, "T": 1, "S": 4})
-    kept = sum(part.nbytes for part in backend.states.find("s").version)
-    before = mx.get_active_memory()
-    mx.reset_peak_memory()
-    program.run(inputs, {"N": 1, "T": 1, "S": 4})
-    assert mx.get_peak_memory() - before < kept / 4
-    assert backend.read_state("s", 1)[:3, 0, 0].round(2).tolist() == [0, 1, 0]
-    backend.close()
-
-
-def test_a_state_of_a_step_that_failed_is_lost_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = Metal()
-    program = cache_program(backend)
-    put(program, [0], [[0]], 4)
-
-    def fail(arrays: object) -> None:
-        raise RuntimeError("out of memory\nfor a buffer")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("ollamax_backend_metal.device.mx.eval", fail)
-        with pytest.raises(BackendError, match="graph failed: out of memory for a buffer"):
-            put(program, [0], [[1]], 4)
-    with pytest.raises(BackendError, match="state 's' was lost when a step failed; load the model again"):
-        put(program, [0], [[1]], 4)
-    backend.close()
-
-
-def test_other_threads_may_run_a_program() -> None:
-    """MLX's streams belong to threads; what a run leaves behind is evaluated, and so belongs to all of them."""
-    backend = Metal()
-    program = cache_program(backend)
-    put(program, [0], [[0]], 4, value=3.0)
-    with ThreadPoolExecutor(1) as other:
-        assert other.submit(put, program, [0], [[1]], 4, 5.0).result()[0, :, 0, 0].tolist() == [3, 5, 0, 0]
-        other.submit(backend.copy_rows, 0, 1, np.array([1])).result()
-    assert backend.read_state("s", 1)[:, 0, 0].tolist() == [0, 5, 0, 0, 0, 0, 0, 0]
-    assert put(program, [0], [[2]], 4, value=7.0)[0, :, 0, 0].tolist() == [3, 5, 7, 0]
-    backend.close()
-
-
-def test_closing_gives_the_memory_back() -> None:
-    before = mx.get_active_memory()
-    backend = Metal()
-    values = np.zeros((512, 512), np.float32)
-    backend.load({"w": Weight("w", DType.F32, values.shape, quantize(values, DType.F32), mapped=False)})
-    program = backend.compile(linear_graph(512, 512, DType.F32))
-    put(cache_program(backend), [0], [[0]], 4)
-    assert mx.get_active_memory() - before > values.nbytes
-    backend.close()
-    assert mx.get_active_memory() == before
-    assert mx.get_cache_memory() == 0
-    del program
+from ollamax_backend_metal.runtime import compiles
 
 
 def test_a_number_of_threads_is_refused() -> None:
     with pytest.raises(BackendError, match="MLX chooses its number of threads itself; leave num_thread out"):
         Metal(BackendOptions(threads=2))
+
+
+@pytest.mark.parametrize(("device", "default"), [("cpu", False), ("metal", True), ("cuda", True)])
+def test_programs_are_compiled_on_graphics_processors_or_as_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, device: str, default: bool
+) -> None:
+    for value, expected in (("", default), ("0", False), ("1", True)):
+        monkeypatch.setenv("OLLAMAX_METAL_COMPILE", value)
+        assert compiles(Device(device, device, memory=None, rank=1.0)) is expected
+    monkeypatch.delenv("OLLAMAX_METAL_COMPILE")
+    assert compiles(Device(device, device, memory=None, rank=1.0)) is default
+
+
+def test_a_wish_to_compile_that_cannot_be_met_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMAX_METAL_COMPILE", "yes")
+    with pytest.raises(BackendError, match="OLLAMAX_METAL_COMPILE is 'yes'; set it to 1 to compile programs, to 0 not"):
+        Metal(BackendOptions(device="cpu"))
+    monkeypatch.setenv("OLLAMAX_METAL_COMPILE", "1")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BackendError, match=r"OLLAMAX_METAL_COMPILE is 1, but MLX compiles for a processor with g\+\+"):
+        Metal(BackendOptions(device="cpu"))
 
 
 def test_probe_ranks_a_processor_below_numpy_and_a_graphics_processor_above(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Rotary positions, masks and attention."""
+"""Rotary positions and attention."""
 
 from __future__ import annotations
 
@@ -64,14 +64,6 @@ def _angles(r: Run, node: Tensor) -> tuple[Any, Any]:
     return found
 
 
-def _mask(r: Run, node: Tensor) -> Any:
-    """``(N, T, S)``: the cell is in use, not in the future, and inside the window."""
-    queries, keys = r.value(node.srcs[0])[:, :, None], r.value(node.srcs[1])[:, None, :]
-    visible = mx.logical_and(keys >= 0, keys <= queries)
-    window = node.attrs["window"]
-    return visible if window is None else mx.logical_and(visible, queries - keys < window)
-
-
 def _attention(r: Run, node: Tensor) -> Any:
     """MLX's own but for a softcap, which that lacks; a query that sees nothing yields 0."""
     q, k, v = (r.value(src).transpose(0, 2, 1, 3) for src in node.srcs[:3])
@@ -105,4 +97,4 @@ def _capped(node: Tensor, q: Any, k: Any, v: Any, visible: Any, sinks: Any) -> A
     return (shares @ v[:, :, None]).reshape(n, heads, t, v.shape[-1])
 
 
-KERNELS: dict[Op, Kernel] = {Op.ROPE: _rope, Op.MASK: _mask, Op.ATTENTION: _attention}
+KERNELS: dict[Op, Kernel] = {Op.ROPE: _rope, Op.ATTENTION: _attention}

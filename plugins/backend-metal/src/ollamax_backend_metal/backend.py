@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
+from weakref import WeakSet
 
 from ollamax.backend import Backend, BackendOptions, Probe, Program, Weight
 from ollamax.errors import BackendError
@@ -13,6 +14,7 @@ from ollamax.types import DType
 if TYPE_CHECKING:
     from ollamax.backend.base import Progress
     from ollamax.types import TensorInfo
+    from ollamax_backend_metal.program import MLXProgram
 
 
 class Metal(Backend):
@@ -23,13 +25,12 @@ class Metal(Backend):
     """
 
     name = "metal"
-    ops = frozenset(Op) - LEAVES - {Op.GELU}
-    composed = frozenset({Op.MASK, Op.SILU, Op.SILU_MUL})
+    ops = frozenset(Op) - LEAVES - {Op.GELU, Op.MASK, Op.RELU, Op.SILU, Op.SILU_MUL}
     cache_types = (DType.F32, DType.F16, DType.Q8_0)
     dim_steps: ClassVar[Mapping[str, int]] = {"S": 256, "W": 256}
 
     def __init__(self, options: BackendOptions | None = None) -> None:
-        from ollamax_backend_metal.runtime import devices
+        from ollamax_backend_metal.runtime import compiles, devices
 
         found = devices()
         super().__init__(options)
@@ -38,8 +39,10 @@ class Metal(Backend):
 
         if self.options.threads is not None:
             raise BackendError("backend metal: MLX chooses its number of threads itself; leave num_thread out")
-        self._device = MLXDevice(found[self.options.device or next(iter(found))][0])
+        own, device = found[self.options.device or next(iter(found))]
+        self._device = MLXDevice(own, compiles(device))
         self._weights = Weights({}, self._device)
+        self._programs: WeakSet[MLXProgram] = WeakSet()
 
     @classmethod
     def probe(cls) -> Probe:
@@ -70,16 +73,21 @@ class Metal(Backend):
         return kept_bytes(matrix)
 
     def build(self, graph: Graph) -> Program:
-        """A walk over the graph at every run; MLX computes what it collected."""
+        """A walk over the graph at every run, or what MLX compiled of one; MLX computes what it collected."""
         from ollamax_backend_metal.program import MLXProgram
         from ollamax_backend_metal.states import MLXState
 
         self.states.check_open()
         self.states.open(graph, lambda name, shape: MLXState(name, shape, self.options.cache_type, self._device))
-        return MLXProgram(graph, self._weights, self.states, self._device)
+        program = MLXProgram(graph, self._weights, self.states, self._device)
+        self._programs.add(program)
+        return program
 
     def close(self) -> None:
         """Release weights and states; a second call does nothing."""
+        for program in self._programs:
+            program.release()
+        self._programs.clear()
         self._weights.close()
         self.states.close()
         self._device.close()

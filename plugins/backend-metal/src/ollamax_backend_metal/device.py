@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class MLXDevice:
     """Where a backend computes, and how long it did."""
 
-    def __init__(self, device: Any) -> None:
-        self._device = device
+    def __init__(self, device: Any, compiles: bool) -> None:
+        self._device, self.compiles = device, compiles
         self.seconds = 0.0
 
     def close(self) -> None:

@@ -29,10 +29,6 @@ def _cast(r: Run, node: Tensor) -> Any:
     return r.value(node.srcs[0]).astype(MLX_KIND[node.kind])
 
 
-def _silu(x: Any) -> Any:
-    return x * mx.sigmoid(x)
-
-
 KERNELS: dict[Op, Kernel] = {
     Op.NEG: _plain(mx.negative),
     Op.EXP: _plain(mx.exp),
@@ -64,7 +60,4 @@ KERNELS: dict[Op, Kernel] = {
     Op.MAX: _reduce(mx.max),
     Op.SOFTMAX: _plain(lambda x: mx.softmax(x, axis=-1)),
     Op.SIGMOID: _plain(mx.sigmoid),
-    Op.RELU: _plain(lambda x: mx.maximum(x, 0.0)),
-    Op.SILU: _plain(_silu),
-    Op.SILU_MUL: _plain(lambda gate, up: _silu(gate) * up),
 }

@@ -46,14 +46,12 @@ def _im2col(r: Run, node: Tensor) -> Any:
 
 
 def _take(r: Run, node: Tensor) -> Any:
-    table, ids = node.srcs
-    return mx.take(r.value(table), r.indices(ids, r.sizes(table)[0]), axis=0)
+    return mx.take(r.value(node.srcs[0]), r.value(node.srcs[1]), axis=0)
 
 
 def _gather(r: Run, node: Tensor) -> Any:
-    values, rows = node.srcs
-    sizes = r.sizes(values)
-    return r.value(values)[mx.arange(sizes[0])[:, None], r.indices(rows, sizes[1])]
+    values, rows = (r.value(src) for src in node.srcs)
+    return values[mx.arange(values.shape[0])[:, None], rows]
 
 
 KERNELS: dict[Op, Kernel] = {
@@ -65,5 +63,6 @@ KERNELS: dict[Op, Kernel] = {
     Op.REPEAT: lambda r, node: mx.repeat(r.value(node.srcs[0]), node.attrs["times"], axis=node.attrs["axis"]),
     Op.IM2COL: _im2col,
     Op.TAKE: _take,
+    Op.EMBEDDING: _take,
     Op.GATHER: _gather,
 }

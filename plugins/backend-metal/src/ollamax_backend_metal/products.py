@@ -1,4 +1,4 @@
-"""Products, norms, and the tables that models look tokens up in."""
+"""Products and norms."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ from typing import Any
 
 import mlx.core as mx
 
-from ollamax.ml import Op, Tensor
+from ollamax.ml import Graph, Op, Tensor
 from ollamax.ml.tensor import extra_sources
 from ollamax_backend_metal.blocks import BLOCK, Packed
 from ollamax_backend_metal.run import Kernel, Run
 from ollamax_backend_metal.weights import Weights
 
 
-def convert(weights: Weights, user: Tensor, weight: Tensor) -> None:
-    """Make the form of ``weight`` that ``user`` will ask for."""
-    name = weight.attrs["name"]
-    if user.op is Op.LINEAR and user.srcs[1] is weight and weight not in (user.srcs[0], *user.srcs[2:]):
-        weights.matrix(name)
-    elif not (user.op is Op.EMBEDDING and _from_host(user)):
-        weights.whole(name)
+def convert(weights: Weights, graph: Graph) -> None:
+    """Make the forms of weights that a walk will ask for."""
+    for node, users in graph.users.items():
+        if node.op is not Op.WEIGHT:
+            continue
+        name = node.attrs["name"]
+        weights.find(name)
+        for user in users:
+            if user.op is Op.LINEAR and user.srcs.index(node) == 1 and user.srcs.count(node) == 1:
+                weights.matrix(name)
+            elif not from_host(user):
+                weights.whole(name)
 
 
 def _linear(r: Run, node: Tensor) -> Any:
@@ -37,18 +42,9 @@ def _linear(r: Run, node: Tensor) -> Any:
     return product.reshape(r.sizes(node))
 
 
-def _from_host(node: Tensor) -> bool:
-    table, ids = node.srcs
-    return table.op is Op.WEIGHT and ids.op is Op.INPUT
-
-
-def _embedding(r: Run, node: Tensor) -> Any:
-    """Rows of the file, of whatever type: the table takes no memory of the device."""
-    table, ids = node.srcs
-    places = r.indices(ids, r.sizes(table)[0])
-    if _from_host(node):
-        return mx.array(r.weights.rows(table.attrs["name"], r.inputs[ids.attrs["name"]]))
-    return mx.take(r.value(table), places, axis=0)
+def from_host(node: Tensor) -> bool:
+    """Whether a node's value is rows of the file, of whatever type: the table takes no memory of the device."""
+    return node.op is Op.EMBEDDING and node.srcs[0].op is Op.WEIGHT and node.srcs[1].op is Op.INPUT
 
 
 def _optional(r: Run, node: Tensor, name: str) -> Any:
@@ -77,7 +73,6 @@ KERNELS: dict[Op, Kernel] = {
     Op.MATMUL: lambda r, node: r.value(node.srcs[0]) @ r.value(node.srcs[1]),
     Op.DEQUANTIZE: lambda r, node: r.value(node.srcs[0]),
     Op.LINEAR: _linear,
-    Op.EMBEDDING: _embedding,
     Op.RMS_NORM: _rms_norm,
     Op.LAYER_NORM: _layer_norm,
     Op.CONV2D: _conv2d,

@@ -1,8 +1,9 @@
-"""A compiled program: a graph that is walked at every run, since MLX collects operations before it computes them."""
+"""A program: a graph that is walked, since MLX collects operations before it computes them, or a compiled walk."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
@@ -10,62 +11,94 @@ import numpy as np
 
 from ollamax.backend import Program, States
 from ollamax.errors import BackendError, one_line
-from ollamax.ml import Graph, Op
-from ollamax_backend_metal import attention, elementwise, movement, products
+from ollamax.ml import Graph, Op, Tensor
+from ollamax_backend_metal import attention, elementwise, movement, products, states
+from ollamax_backend_metal.bounds import Bounds
 from ollamax_backend_metal.device import MLXDevice
-from ollamax_backend_metal.run import Kernel, Run
+from ollamax_backend_metal.forms import Forms
+from ollamax_backend_metal.run import Kernel, Run, array
 from ollamax_backend_metal.states import MLXState
 from ollamax_backend_metal.weights import Weights
 
 if TYPE_CHECKING:
     from ollamax.backend.base import Array
-KERNELS: dict[Op, Kernel] = {**elementwise.KERNELS, **movement.KERNELS, **products.KERNELS, **attention.KERNELS}
+_TABLES = (elementwise, movement, products, attention, states)
+KERNELS: dict[Op, Kernel] = {op: kernel for table in _TABLES for op, kernel in table.KERNELS.items()}
 
 
 class MLXProgram(Program):
-    """Runs a graph at any size."""
+    """Runs a graph at any size.
+
+    What takes values comes first: indices are checked, and rows of tables are looked up on the host. The rest is a
+    function of arrays alone, which MLX can compile, unless the graph computes indices, whose values have to be seen.
+    """
 
     def __init__(self, graph: Graph, weights: Weights, states: States[MLXState], device: MLXDevice) -> None:
         super().__init__(graph)
         self._weights, self._states, self._device = weights, states, device
-        for node, users in graph.users.items():
-            if node.op is Op.WEIGHT:
-                weights.find(node.attrs["name"])
-                for user in users:
-                    products.convert(weights, user, node)
+        products.convert(weights, graph)
+        self._bounds = Bounds(graph)
+        self._rows = [node for node in graph.nodes if products.from_host(node)]
+        self._inputs = [node for node in graph.inputs.values() if _is_needed(graph, node)]
+        make = partial(partial, _collect, graph, weights, self._bounds, [*self._inputs, *self._rows])
+        self._forms = Forms(make, device.compiles and not self._bounds.computed)
 
     def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Collect, compute, and hand out copies."""
         self._states.check_open()
+        self._bounds.check(inputs, dims)
+        held = [self._states.find(name) for name in self.graph.states]
+        written: list[MLXState] = []
         with self._device.used():
-            outputs, versions = self._collect(inputs, dims)
-            # Nobody but the states holds a version from here on, so that MLX may write where the older one lies.
-            for name, version in versions.items():
-                self._states.find(name).put(version)
-            computed = [*outputs.values(), *(part for version in versions.values() for part in version)]
-            names = list(versions)
-            del versions
             try:
-                self._device.evaluate(computed)
+                outputs, versions = self._forms.find(dims)(self._given(inputs), [state.version for state in held])
+                # Nobody but the states holds a version from here on, so that MLX may write where the older one lies.
+                written = [self._states.find(name) for name in self.graph.writes]
+                for state, version in zip(written, versions, strict=True):
+                    state.put(version)
+                self._device.evaluate([*outputs, *(part for version in versions for part in version)])
+            except BackendError:
+                raise
             except Exception as error:
-                for name in names:
-                    self._states.find(name).put(())
-                raise self._failure(error) from error
-            return {name: np.array(value) for name, value in outputs.items()}
+                for state in written:
+                    state.put(())
+                message = f"backend metal: {self.graph.name} failed: {one_line(str(error), 300)}"
+                raise BackendError(message) from error
+            return {name: np.array(value) for name, value in zip(self.graph.outputs, outputs, strict=True)}
 
-    def _collect(
-        self, inputs: Mapping[str, Array], dims: Mapping[str, int]
-    ) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-        """Outputs and new versions of states, with nothing else that would keep memory."""
-        run = Run(self.graph, inputs, dims, self._weights)
-        try:
-            run.walk(KERNELS, self._states)
-            outputs = {name: run.value(node).astype(mx.float32) for name, node in self.graph.outputs.items()}
-        except BackendError:
-            raise
-        except Exception as error:
-            raise self._failure(error) from error
-        return outputs, {name: run.versions[node] for name, node in self.graph.writes.items()}
+    def release(self) -> None:
+        """Let go of what MLX compiled, which holds weights."""
+        del self._forms
 
-    def _failure(self, error: Exception) -> BackendError:
-        return BackendError(f"backend metal: {self.graph.name} failed: {one_line(str(error), 300)}")
+    def _given(self, inputs: Mapping[str, Array]) -> list[Any]:
+        """Inputs, and rows of the tables that stay on the host."""
+        given = [array(inputs[node.attrs["name"]], node.kind) for node in self._inputs]
+        for node in self._rows:
+            table, ids = (src.attrs["name"] for src in node.srcs)
+            given.append(mx.array(self._weights.rows(table, inputs[ids])))
+        return given
+
+
+def _is_needed(graph: Graph, node: Tensor) -> bool:
+    """Whether an input is more than indices of tables on the host."""
+    return node in graph.outputs.values() or not all(products.from_host(user) for user in graph.users[node])
+
+
+def _collect(
+    graph: Graph,
+    weights: Weights,
+    bounds: Bounds,
+    leaves: list[Tensor],
+    dims: Mapping[str, int],
+    given: list[Any],
+    held: list[list[Any]],
+) -> tuple[list[Any], list[list[Any]]]:
+    """Outputs and new versions of states, with nothing else that would keep memory."""
+    run = Run(weights, dims, dict(zip([*leaves, *graph.states.values()], [*given, *held], strict=True)))
+    for node in graph.nodes:
+        if node.srcs and node not in run.values:
+            if bounds.computed:
+                bounds.check_computed(node, run.value, dims)
+            run.values[node] = KERNELS[node.op](run, node)
+    outputs = [run.value(node).astype(mx.float32) for node in graph.outputs.values()]
+    return outputs, [run.values[node] for node in graph.writes.values()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +16,8 @@ GPU_RANK = 1.5
 
 CPU_RANK = 0.5
 """Below NumPy's, whose products are several times as fast."""
+
+VARIABLE = "OLLAMAX_METAL_COMPILE"
 
 _SLOW = "MLX on a processor shows that results are right, and is slower than every other backend"
 
@@ -44,6 +48,22 @@ def devices() -> dict[str, tuple[Any, Device]]:
         device = _described(mx, "cpu", mx.cpu, CPU_RANK)
         found.append((device[0], replace(device[1], only_by_name=_SLOW)))
     return {device.name: (own, device) for own, device in found}
+
+
+def compiles(device: Device) -> bool:
+    """Whether programs are compiled on ``device``: on graphics processors, unless the environment says otherwise.
+
+    On a processor MLX takes g++ for that, and loads what it finds in a folder below the one for temporary files.
+    Raises BackendError for a value that is neither 0 nor 1, and for 1 on a processor without g++.
+    """
+    asked = os.environ.get(VARIABLE, "")
+    if asked not in ("", "0", "1"):
+        raise BackendError(f"{VARIABLE} is {asked!r:.40}; set it to 1 to compile programs, to 0 not to")
+    if asked == "1" and device.name == "cpu" and shutil.which("g++") is None:
+        raise BackendError(
+            f"{VARIABLE} is 1, but MLX compiles for a processor with g++, which is not there; set it to 0"
+        )
+    return asked == "1" or (not asked and device.name != "cpu")
 
 
 def _described(mx: Any, name: str, kind: Any, rank: float) -> tuple[Any, Device]:

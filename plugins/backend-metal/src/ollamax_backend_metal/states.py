@@ -1,6 +1,7 @@
 """States: caches as MLX arrays ``(slots, cells, ...)``, kept as F32, F16 or Q8_0; a write gives new arrays.
 
-MLX computes a write where the older array lies as soon as nobody else holds that.
+A version is one array, or the numbers and the scales of Q8_0. MLX computes a write where the older array lies as soon
+as nobody else holds that.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import numpy as np
 
 from ollamax.backend import State
 from ollamax.errors import BackendError
+from ollamax.ml import Op, Tensor
+from ollamax.ml.shape import concrete
 from ollamax.types import DType
 from ollamax_backend_metal.blocks import BLOCK
+from ollamax_backend_metal.run import Kernel, Run
 
 if TYPE_CHECKING:
     from ollamax.backend.base import Array
@@ -27,8 +31,7 @@ class MLXState(State):
     """One state, zero at first: one array, or numbers and their scales."""
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: DType, device: MLXDevice) -> None:
-        self.name, self.shape, self.dtype, self._device = name, shape, dtype, device
-        self.slots, self.cells = shape[:2]
+        self.name, self.shape, self._device = name, shape, device
         shapes = [shape]
         if dtype is DType.Q8_0:
             shapes.append((*shape[:-1], shape[-1] // BLOCK))
@@ -47,20 +50,6 @@ class MLXState(State):
         """Keep another version; an empty one stands for a state that is lost."""
         self._kept = list(version)
 
-    def read(self, version: Sequence[Any], slots: Any, cells: int) -> Any:
-        """The first ``cells`` cells of ``slots (N,)`` as float32."""
-        parts = [part[:, :cells] for part in version]
-        return self._decode(parts if self.slots == 1 else [mx.take(part, slots, axis=0) for part in parts])
-
-    def write(self, version: Sequence[Any], slots: Any, rows: Any, values: Any) -> list[Any]:
-        """The version with ``values (N, T, ...)`` in cells ``rows (N, T)`` of ``slots (N,)``."""
-        places, written = slots[:, None] * self.cells + rows, []
-        for part, new in zip(version, self._encode(values), strict=True):
-            flat = part.reshape(self.slots * self.cells, *part.shape[2:])  # another object: assigning changes it
-            flat[places] = new
-            written.append(flat.reshape(part.shape))
-        return written
-
     def copy_rows(self, source: int, target: int, rows: Array) -> None:
         """Copy cells ``rows`` of one slot to another, as they are kept."""
         with self._device.used():
@@ -72,26 +61,52 @@ class MLXState(State):
     def slot(self, number: int) -> Array:
         """A copy of one slot, float32 ``(cells, ...)``."""
         with self._device.used():
-            return np.array(self._decode([part[number] for part in self.version]))
+            return np.array(_decode([part[number] for part in self.version]))
 
     def replace(self, number: int, value: Array) -> None:
         """Put ``value (cells, ...)`` into one slot."""
         with self._device.used():
-            for part, new in zip(self.version, self._encode(mx.array(value, mx.float32)), strict=True):
+            for part, new in zip(self.version, _encode(mx.array(value, mx.float32), self._kept), strict=True):
                 part[number] = new
             self._device.evaluate(self._kept)
 
-    def _encode(self, values: Any) -> list[Any]:
-        """As it is kept; a scale of Q8_0 is the largest of 32 values by 127."""
-        if self.dtype is not DType.Q8_0:
-            return [values.astype(_KEPT[self.dtype][0])]
-        blocks = values.reshape(*values.shape[:-1], -1, BLOCK)
-        scales = mx.abs(blocks).max(axis=-1, keepdims=True) / 127
-        numbers = mx.round(blocks / mx.where(scales == 0, 1, scales)).astype(mx.int8)
-        return [numbers.reshape(values.shape), scales[..., 0].astype(mx.float16)]
 
-    def _decode(self, parts: Sequence[Any]) -> Any:
-        if self.dtype is not DType.Q8_0:
-            return parts[0].astype(mx.float32)
-        numbers, scales = (part.astype(mx.float32) for part in parts)
-        return (numbers.reshape(*scales.shape, BLOCK) * scales[..., None]).reshape(numbers.shape)
+def _encode(values: Any, kept: Sequence[Any]) -> list[Any]:
+    """As a version is kept; a scale of Q8_0 is the largest of 32 values by 127."""
+    if len(kept) == 1:
+        return [values.astype(kept[0].dtype)]
+    blocks = values.reshape(*values.shape[:-1], -1, BLOCK)
+    scales = mx.abs(blocks).max(axis=-1, keepdims=True) / 127
+    numbers = mx.round(blocks / mx.where(scales == 0, 1, scales)).astype(mx.int8)
+    return [numbers.reshape(values.shape), scales[..., 0].astype(mx.float16)]
+
+
+def _decode(parts: Sequence[Any]) -> Any:
+    """The float32 values."""
+    values = [part.astype(mx.float32) for part in parts]
+    if len(values) == 1:
+        return values[0]
+    numbers, scales = values
+    return (numbers.reshape(*scales.shape, BLOCK) * scales[..., None]).reshape(numbers.shape)
+
+
+def _read(r: Run, node: Tensor) -> Any:
+    """The first cells of the slots that are named, as float32."""
+    held, slots = node.srcs
+    (cells,) = concrete((node.attrs["cells"],), r.dims)
+    parts = [part[:, :cells] for part in r.value(held)]
+    return _decode(parts if held.shape[0] == 1 else [mx.take(part, r.value(slots), axis=0) for part in parts])
+
+
+def _write(r: Run, node: Tensor) -> list[Any]:
+    """The version with other values in cells ``rows (N, T)`` of ``slots (N,)``."""
+    held, (slots, rows, values) = r.value(node.srcs[0]), (r.value(src) for src in node.srcs[1:])
+    written = []
+    for part, new in zip(held, _encode(values, held), strict=True):
+        flat = part.reshape(-1, *part.shape[2:])  # another object: assigning changes it
+        flat[slots[:, None] * part.shape[1] + rows] = new
+        written.append(flat.reshape(part.shape))
+    return written
+
+
+KERNELS: dict[Op, Kernel] = {Op.STATE_READ: _read, Op.STATE_WRITE: _write}
