@@ -43,7 +43,7 @@ SIZES = Sizes(prompts=(512,), depths=(0, 256, 2048), sequences=(8,))
 KEPT = "onnx, kept"
 BACKENDS = ("onnx", "ggml", "cpu", "metal")
 CACHE = {"ggml": "f16", "cpu": "f32", "onnx": "f32", "metal": "f16"}
-WIDTHS = (20, 42, 9, 18, 18, 8, 6)
+WIDTHS = (20, 42, 12, 18, 18, 8, 6)
 
 TARGETS = (
     Target("onnx", "llama-1b Q4_0", "prompt 512", 1.00),

@@ -214,7 +214,7 @@ class Builder:
     def reshape(self, value: str, *sizes: Dim) -> str:
         """Another shape; at most one size may be -1, and 0 is the one at the same place of ``value``.
 
-        Of one reshape after another the first is not computed, which is a tenth of the operations of a decode step.
+        Of one reshape after another only the last is computed.
         """
         leading = next((at for at, size in enumerate(sizes) if size != 0), len(sizes))
         source, same = self._reshaped.get(value, (value, 0))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class ONNXProgram(Program):
     """Runs a graph at any size.
 
-    States stay bound for as long as runs look at the same number of cells: binding them takes as long as a small layer.
+    States stay bound for as long as runs look at the same number of cells, since each binding is a call from Python.
     """
 
     def __init__(self, graph: Graph, builder: Builder, runs: Runs, provider: str, threads: int) -> None:
@@ -50,7 +50,7 @@ class ONNXProgram(Program):
         given |= {f"size.{dim}": np.array([dims[dim]], np.int64) for dim in self._sizes}
         for name, value in given.items():
             _bind(self._binding.bind_input, name, value)
-        apart = self._bind_states({dim: dims[dim] for dim in self._extents}, dims)
+        apart = self._bind_states(dims)
         outputs = {name: np.empty(concrete(node.shape, dims), np.float32) for name, node in self.graph.outputs.items()}
         for name, value in outputs.items():
             _bind(self._binding.bind_output, name, value)
@@ -64,8 +64,9 @@ class ONNXProgram(Program):
             kept[:] = value
         return outputs
 
-    def _bind_states(self, extents: dict[str, int], dims: Mapping[str, int]) -> list[tuple[Array, Array]]:
+    def _bind_states(self, dims: Mapping[str, int]) -> list[tuple[Array, Array]]:
         """Bind what is not yet bound at these extents; what has to be put back where one address would not do."""
+        extents = {dim: dims[dim] for dim in self._extents}
         if extents == self._bound:
             return []
         self._bound = None
