@@ -10,10 +10,10 @@ import mlx.core as mx
 import numpy as np
 
 from ollamax.backend import Program, States
+from ollamax.backend.bounds import Bounds
 from ollamax.errors import BackendError, one_line
 from ollamax.ml import Graph, Op, Tensor
 from ollamax_backend_metal import attention, elementwise, movement, products, states
-from ollamax_backend_metal.bounds import Bounds
 from ollamax_backend_metal.device import MLXDevice
 from ollamax_backend_metal.forms import Forms
 from ollamax_backend_metal.run import Kernel, Run, array
@@ -37,7 +37,7 @@ class MLXProgram(Program):
         super().__init__(graph)
         self._weights, self._states, self._device = weights, states, device
         products.convert(weights, graph)
-        self._bounds = Bounds(graph)
+        self._bounds = Bounds(graph, "metal")
         self._rows = [node for node in graph.nodes if products.from_host(node)]
         self._inputs = [node for node in graph.inputs.values() if _is_needed(graph, node)]
         make = partial(partial, _collect, graph, weights, self._bounds, [*self._inputs, *self._rows])

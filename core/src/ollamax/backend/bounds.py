@@ -1,4 +1,7 @@
-"""Bounds of what a graph looks up: MLX reads and writes beyond an array without asking."""
+"""Bounds of what a graph looks up, for a library that reads and writes beyond an array without asking.
+
+Core checks what inputs bound themselves (check.py); this finds the rest.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ollamax.errors import BackendError
-from ollamax.ml import Graph, Op, Tensor
-from ollamax.ml.graph import state_name
+from ollamax.ml.graph import Graph, state_name
+from ollamax.ml.ops import Op
 from ollamax.ml.shape import Dim, concrete
+from ollamax.ml.tensor import Tensor
 
 if TYPE_CHECKING:
     from ollamax.backend.base import Array
@@ -18,10 +22,13 @@ _GIVEN = (Op.INPUT, Op.CONST)
 
 
 class Bounds:
-    """The indices of a graph: those that are given are checked before a run, ``computed`` ones in its midst."""
+    """The indices of a graph: given ones are checked before a run, those that it has ``computed`` in its midst.
 
-    def __init__(self, graph: Graph) -> None:
-        self._name = graph.name
+    ``backend`` is the name in messages.
+    """
+
+    def __init__(self, graph: Graph, backend: str) -> None:
+        self._name, self._backend = graph.name, backend
         pairs = dict.fromkeys(pair for node in graph.nodes for pair in _look_ups(node))
         self._given = [(ids, limit) for ids, limit in pairs if ids.op in _GIVEN]
         self.computed = frozenset(ids for ids, _ in pairs if ids.op not in _GIVEN)
@@ -33,7 +40,7 @@ class Bounds:
         for name, *sizes in self._cells:
             kept, cells = concrete(sizes, dims)
             if cells > kept:
-                raise BackendError(f"backend metal: {cells} cells are used of state {name!r} with {kept}")
+                raise BackendError(f"backend {self._backend}: {cells} cells are used of state {name!r} with {kept}")
         for ids, limit in self._given:
             bound = ids.attrs.get("bound")
             if bound is None or concrete((bound,), dims) > concrete((limit,), dims):
@@ -51,7 +58,7 @@ class Bounds:
         (size,) = concrete((limit,), dims)
         if low < 0 or high >= size:
             bad = low if low < 0 else high
-            raise BackendError(f"backend metal: {self._name} has the index {bad}, expected 0 to {size - 1}")
+            raise BackendError(f"backend {self._backend}: {self._name} has the index {bad}, expected 0 to {size - 1}")
 
 
 def _look_ups(node: Tensor) -> Iterator[tuple[Tensor, Dim]]:
