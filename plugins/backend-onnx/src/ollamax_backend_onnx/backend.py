@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class ONNX(Backend):
     """Runs a graph as one ONNX model, at any size; weights in blocks stay so where the runtime has a form for them.
 
-    Caches are kept as float32, float16 or Q8_0; the constructor raises BackendError for another type, and where the
-    runtime cannot be loaded. ``accuracy_level`` is that of MatMulNBits: 4 rounds what a weight in blocks is multiplied
-    with to 8 bits, 0 computes in float32 (and is slow for weights of 8 bits).
+    Caches are kept as float32, float16 or Q8_0; the constructor raises BackendError for another type, where the runtime
+    cannot be loaded, and for a provider that fails its trial. ``accuracy_level`` is that of MatMulNBits: 4 rounds what
+    a weight in blocks is multiplied with to 8 bits, 0 computes in float32 (and is slow for weights of 8 bits).
     """
 
     name = "onnx"
@@ -38,7 +38,7 @@ class ONNX(Backend):
     accuracy_level: ClassVar[int] = 4
 
     def __init__(self, options: BackendOptions | None = None) -> None:
-        from ollamax_backend_onnx.runtime import physical_cores, providers
+        from ollamax_backend_onnx.runtime import PROCESSOR, physical_cores, providers
 
         available = providers()
         super().__init__(options)
@@ -51,6 +51,10 @@ class ONNX(Backend):
         self._threads, self._provider = threads or physical_cores(), available[self.options.device or "cpu"]
         self._weights, self._runs = Weights({}), Runs()
         self._programs: list[ONNXProgram] = []
+        if self._provider != PROCESSOR:
+            from ollamax_backend_onnx.trial import attempt
+
+            attempt(self._provider, self._threads, self.accuracy_level)
 
     @classmethod
     def probe(cls) -> Probe:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ollamax.backend import Program
+from ollamax.backend.bounds import Bounds
 from ollamax.errors import BackendError, one_line
 from ollamax.ml import Graph
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax.ml.shape import Dim, concrete
 from ollamax_backend_onnx.builder import Builder, StatePort
 from ollamax_backend_onnx.cancellation import Runs
-from ollamax_backend_onnx.runtime import open_session
+from ollamax_backend_onnx.runtime import PROCESSOR, open_session
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,6 +31,9 @@ class ONNXProgram(Program):
 
     def __init__(self, graph: Graph, builder: Builder, runs: Runs, provider: str, threads: int) -> None:
         super().__init__(graph)
+        self._bounds = None if provider == PROCESSOR else Bounds(graph, "onnx")  # only the processor's checks indices
+        if self._bounds is not None and self._bounds.computed:
+            raise BackendError(f"backend onnx: {graph.name} computes indices, which {provider} may not check")
         self._runs, self._weights = runs, builder.weights
         self._tables, self._sizes = builder.tables, builder.sizes
         self._ports = [port for port in builder.ports.values() if port.reads or port.written]
@@ -45,6 +49,8 @@ class ONNXProgram(Program):
         """Bind, run, and hand out the outputs."""
         if self._session is None:
             raise BackendError("backend onnx: the backend was closed")
+        if self._bounds is not None:
+            self._bounds.check(inputs, dims)
         given = {name: np.ascontiguousarray(inputs[name], kind) for name, kind in self._kinds.items()}
         given |= {name: self._weights.rows(table, given[ids]) for name, table, ids in self._tables}
         given |= {f"size.{dim}": np.array([dims[dim]], np.int64) for dim in self._sizes}

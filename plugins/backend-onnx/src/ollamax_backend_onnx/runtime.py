@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+PROCESSOR = "CPUExecutionProvider"
 _SUFFIX = "ExecutionProvider"
 _REMOTE = "AzureExecutionProvider"  # asks a service in the network; it runs no operations
 
@@ -66,7 +67,7 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_mem_pattern = False  # a plan for every size that was ever run would pile up
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it logs as an error it raises too
     options.add_session_config_entry("session.force_spinning_stop", "1")
     held = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in large.values()]
     for name, value in zip(large, held, strict=True):
@@ -77,7 +78,7 @@ def open_session(
         with suppress(OSError):  # a kept directory that cannot be written has had it since it was made
             empty.touch()
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(empty.parent))
-        chosen = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
+        chosen = list(dict.fromkeys([provider, PROCESSOR]))
         try:
             session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=chosen)
         except Exception as error:

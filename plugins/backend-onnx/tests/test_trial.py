@@ -1,0 +1,81 @@
+"""Providers other than the processor's: tried before they are trusted, and given no index that nobody checked."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from ollamax.backend import BackendOptions
+from ollamax.errors import BackendError
+from ollamax.ml import Graph, Kind, Op
+from ollamax.ml.tensor import apply, cast, graph_input
+from ollamax_backend_onnx.backend import ONNX
+from ollamax_backend_onnx.runtime import PROCESSOR, open_session
+from ollamax_backend_onnx.trial import attempt
+
+CHANGES: dict[str, tuple[str, str, int | float]] = {
+    "pairs of another kind": ("RotaryEmbedding", "interleaved", 1),
+    "no scale": ("FusedMatMul", "alpha", 1.0),
+    "another norm": ("RMSNormalization", "epsilon", 2.0),
+}
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A runtime that also offers ``npu``, which is the processor; what is given changes an operation there."""
+
+    def offer(operation: str = "", attribute: str = "", value: float = 0) -> None:
+        def opened(model: Any, large: Any, _: str, *rest: Any) -> Any:
+            for node in model.graph.node:
+                for one in node.attribute:
+                    if (node.op_type, one.name) == (operation, attribute):
+                        one.CopyFrom(helper.make_attribute(attribute, value))
+            return open_session(model, large, PROCESSOR, *rest)
+
+        monkeypatch.setattr("ollamax_backend_onnx.program.open_session", opened)
+
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["NPUExecutionProvider", PROCESSOR])
+    offer()
+    return offer
+
+
+@pytest.mark.parametrize("level", [0, 4])
+def test_the_processor_passes(level: int) -> None:
+    attempt(PROCESSOR, 1, level)
+
+
+@pytest.mark.usefixtures("provider")
+def test_a_provider_that_passes_computes() -> None:
+    backend = ONNX(BackendOptions(device="npu"))
+    program = backend.compile(Graph({"out": apply(Op.EXP, graph_input("x", ("T",), Kind.FLOAT))}))
+    assert program.run({"x": np.zeros(2, np.float32)}, {"T": 2})["out"].tolist() == [1, 1]
+    backend.close()
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_provider_that_computes_something_else_is_refused(provider: Callable[..., None], change: Any) -> None:
+    provider(*change)
+    with pytest.raises(BackendError, match=r"NPUExecutionProvider computes a trial step wrongly .*; take device cpu"):
+        ONNX(BackendOptions(device="npu"))
+
+
+def test_a_provider_that_fails_is_refused(provider: Callable[..., None]) -> None:
+    provider("FusedMatMul", "transBatchB", 0)
+    with pytest.raises(BackendError, match=r"the trial step failed: .* \(in a trial of NPUExecutionProvider\); take"):
+        ONNX(BackendOptions(device="npu"))
+
+
+@pytest.mark.usefixtures("provider")
+def test_an_index_is_checked_before_a_provider_sees_it() -> None:
+    backend = ONNX(BackendOptions(device="npu"))
+    table, ids = graph_input("table", (3, 4), Kind.FLOAT), graph_input("ids", ("T",))
+    program = backend.compile(Graph({"out": apply(Op.TAKE, table * 1.0, ids)}))
+    given = {"table": np.zeros((3, 4), np.float32), "ids": np.array([0, 3])}
+    with pytest.raises(BackendError, match="backend onnx: graph has the index 3, expected 0 to 2"):
+        program.run(given, {"T": 2})
+    computed = Graph({"out": apply(Op.TAKE, table, cast(graph_input("x", ("T",), Kind.FLOAT), Kind.INT))})
+    with pytest.raises(BackendError, match="graph computes indices, which NPUExecutionProvider may not check"):
+        backend.compile(computed)
+    backend.close()
