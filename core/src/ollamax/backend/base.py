@@ -20,7 +20,7 @@ One thread uses a loaded backend at a time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -173,6 +173,9 @@ class Backend(ABC):
 
         A backend that converts weights when a program is built may call it until then.
         """
+
+    def prepare(self, graphs: Sequence[Graph]) -> None:  # noqa: B027 - most backends compile each for itself
+        """Told of all graphs that will be compiled, before the first: they may have something in common."""
 
     def compile(self, graph: Graph) -> Program:
         """Lower the graph to this backend's ops and build a program. Raises GraphError for an op it cannot run."""

@@ -33,6 +33,7 @@ class Runner:
 
     def __init__(self, backend: Backend, traced: Traced) -> None:
         self._backend, self._most = backend, traced.size.step
+        backend.prepare(traced.graphs)
         self._step = backend.compile(traced.step)
         self._shift = backend.compile(traced.shift)
         self._vision = VisionSteps(backend, traced.vision, slots=traced.size.slots) if traced.vision else None

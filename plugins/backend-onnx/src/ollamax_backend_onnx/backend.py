@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ollamax.backend.base import Progress
     from ollamax.types import TensorInfo
     from ollamax_backend_onnx.program import ONNXProgram
+    from ollamax_backend_onnx.stages import Run, Stage
     from ollamax_backend_onnx.states import ONNXState
 
 
@@ -43,6 +44,7 @@ class ONNX(Backend):
         available = providers()
         super().__init__(options)
         from ollamax_backend_onnx.cancellation import Runs
+        from ollamax_backend_onnx.stages import Stages
         from ollamax_backend_onnx.weights import Weights
 
         threads = self.options.threads
@@ -51,6 +53,8 @@ class ONNX(Backend):
         self._threads, self._provider = threads or physical_cores(), available[self.options.device or "cpu"]
         self._weights, self._runs = Weights({}), Runs()
         self._programs: list[ONNXProgram] = []
+        self._stages = Stages()
+        self._shared: dict[Run, ONNXProgram] = {}
         if self._provider != PROCESSOR:
             from ollamax_backend_onnx.trial import attempt
 
@@ -87,16 +91,32 @@ class ONNX(Backend):
 
         return packed_bytes(matrix)
 
+    def prepare(self, graphs: Sequence[Graph]) -> None:
+        """Find the parts that several of ``graphs`` have, which become one session each."""
+        from ollamax_backend_onnx.stages import Stages
+
+        self._stages = Stages([lower(graph, self.ops, "backend onnx") for graph in graphs])
+
     def build(self, graph: Graph) -> Program:
-        """One model and one session, for all sizes."""
-        from ollamax_backend_onnx.emission import emit
-        from ollamax_backend_onnx.program import ONNXProgram
+        """One model and one session, for all sizes; or one for each part that other graphs have too."""
+        from ollamax_backend_onnx.chain import Chain
 
         self.states.check_open()
         self.states.open(graph, self._new_state)
-        builder = emit(graph, self._weights, self.states, self.accuracy_level)
-        program = ONNXProgram(graph, builder, self._runs, self._provider, self._threads)
+        programs = [self._program(stage) for stage in self._stages.of(graph)]
+        return programs[0] if len(programs) == 1 else Chain(graph, programs)
+
+    def _program(self, stage: Stage) -> ONNXProgram:
+        from ollamax_backend_onnx.emission import emit
+        from ollamax_backend_onnx.program import ONNXProgram
+
+        if stage.run is not None and stage.run in self._shared:
+            return self._shared[stage.run]
+        builder = emit(stage.graph, self._weights, self.states, self.accuracy_level)
+        program = ONNXProgram(stage.graph, builder, self._runs, self._provider, self._threads)
         self._programs.append(program)
+        if stage.run is not None:
+            self._shared[stage.run] = program
         return program
 
     def cancel(self) -> None:
@@ -120,6 +140,7 @@ class ONNX(Backend):
         for program in self._programs:
             program.close()
         self._programs.clear()
+        self._shared.clear()
         self._runs.close()
         self.states.close()
         self._weights = Weights({})
