@@ -1,25 +1,18 @@
 """Dropping the pages of mapped files."""
 
 import mmap
-import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ollamax.gguf import open_gguf
 from ollamax.gguf.writer import write_gguf
-from ollamax.mapped_pages import drop_pages
+from ollamax.mapped_pages import drop_pages, in_mapped_file
+from ollamax.testing.page_case import resident
 from ollamax.types import DType, TensorInfo
 
 SIZE = 8 << 20
-
-
-def resident(path):
-    """Bytes of the file's pages that this process has mapped in."""
-    entries = re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())
-    return sum(int(re.search(r"Rss:\s+(\d+)", entry)[1]) << 10 for entry in entries if str(path) in entry)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems are left to decide")
@@ -37,12 +30,13 @@ def test_pages_of_a_mapped_file_go_and_come_back(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems are left to decide")
 def test_the_view_of_a_gguf_file_is_one(tmp_path):
-    path = tmp_path / "x.gguf"
+    path = tmp_path / "sha256-0123"  # as in a store
     info = TensorInfo("a", DType.F32, (SIZE // 4,))
     write_gguf(path, {"general.architecture": "toy"}, [info], lambda _name: np.ones(SIZE, np.uint8))
     with open_gguf(path) as file:
         data = file.tensor_bytes("a")
         assert int(data.sum()) == SIZE
+        assert in_mapped_file(data)
         drop_pages(data)
         assert resident(path) < SIZE // 8
 
@@ -57,5 +51,6 @@ def test_memory_that_is_no_files_stays():
     view = np.frombuffer(anonymous, np.uint8)
     drop_pages(view)
     drop_pages(view[:0])
+    assert not in_mapped_file(array)
     assert array.all()
     assert view.all()

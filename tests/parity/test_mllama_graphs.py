@@ -42,9 +42,7 @@ class Harness:
         traced = trace(self.model, len(TOKENS), CacheSize(1, 128, step=128), str(directory), pictures=3)
         assert traced.vision is not None
         self.backend = CPU()
-        self.backend.load(
-            {n: Weight(n, i.dtype, i.shape, source.tensor_bytes(n), mapped=False) for n, i in source.tensors.items()}
-        )
+        self.backend.load({n: Weight(n, i.dtype, i.shape, source.tensor_bytes(n)) for n, i in source.tensors.items()})
         self.text = self.backend.compile(traced.step)
         self.encode, self.mixed = self.backend.compile(traced.vision.encode), self.backend.compile(traced.vision.step)
         self.cells, self.book = Cells(1, 128), PictureBook(1, self.model.picture_cells)

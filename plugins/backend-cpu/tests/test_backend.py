@@ -32,7 +32,7 @@ def test_threads_option_limits_blas_until_close() -> None:
 def test_a_small_model_runs_on_one_thread() -> None:
     before = blas_threads()
     backend = CPU()
-    backend.load({"w": Weight("w", DType.F32, (2, 2), np.zeros(16, np.uint8), mapped=False)})
+    backend.load({"w": Weight("w", DType.F32, (2, 2), np.zeros(16, np.uint8))})
     assert blas_threads() == {1}
     backend.close()
     assert blas_threads() == before

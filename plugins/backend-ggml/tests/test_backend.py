@@ -12,6 +12,7 @@ from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.dtype import quantize
 from ollamax.ml.tensor import apply, graph_input, optional, state, state_read, weight
+from ollamax.testing.page_case import check_pages
 from ollamax.testing.state_suite import cache_program, put
 from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType
@@ -36,41 +37,19 @@ def test_weights_lie_where_they_are_wherever_that_is(tmp_path: Path, shift: int,
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     data = np.frombuffer(mapped, np.uint8)[shift:]
     backend = GGML()
-    out = run_linear(backend, Weight("w", dtype, values.shape, data, mapped=True))
+    out = run_linear(backend, Weight("w", dtype, values.shape, data))
     np.testing.assert_allclose(out, values[:, :2].T, atol=0.2 if dtype is DType.Q8_0 else 0)
     held = backend._residents._held[0]
     assert (held.ctypes.data == data.ctypes.data) is (shift == 0)
     backend.close()
 
 
-def test_packed_weights_give_their_pages_back_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped: list[int] = []
-    monkeypatch.setattr("ollamax_backend_ggml.weights.drop_pages", lambda data: dropped.append(data.nbytes))
-    values = np.random.default_rng(0).normal(size=(16, 64)).astype(np.float32)
-    weights = {
-        name: Weight(name, dtype, values.shape, quantize(values, dtype), mapped)
-        for name, dtype, mapped in (("a", DType.Q4_0, True), ("b", DType.Q4_0, False), ("c", DType.F32, True))
-    }
-    x = graph_input("x", ("T", 64), Kind.FLOAT)
-    nodes = {name: weight(name, stored.shape, stored.dtype) for name, stored in weights.items()}
-    graph = Graph({name: optional(Op.LINEAR, x, node, extra={}) for name, node in nodes.items()})
-    done: list[int] = []
-    backend = GGML()
-    backend.load(weights, done.append)
-    program = backend.compile(graph)
-    packs = backend._weights._matrices.keys()
-    assert dropped == ([576] if "a" in packs else [])
-    assert done[-1] == 2 * 576 + 4096
-    assert len(done) == 3
-    given = np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32)
-    result = program.run({"x": given}, {"T": 5})
-    np.testing.assert_array_equal(result["a"], result["b"])
-    np.testing.assert_allclose(result["a"], result["c"], atol=0.3 * np.abs(result["c"]).max())
-    backend.close()
+def test_packed_weights_give_their_pages_back_and_are_counted(tmp_path: Path) -> None:
+    check_pages(GGML(), DType.Q4_0, tmp_path)
 
 
 def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = Weight("w", DType.F32, (4096, 1024), np.zeros(16 * 2**20 + 1, np.uint8)[1:], mapped=False)
+    stored = Weight("w", DType.F32, (4096, 1024), np.zeros(16 * 2**20 + 1, np.uint8)[1:])
     monkeypatch.setattr(memory, "available_memory", lambda: 70 * 10**6)
     backend = GGML()
     backend.load({"w": stored})
@@ -92,7 +71,7 @@ def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch: pytest.Monke
 
 def test_weights_cache_and_steps_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that the system still calls free: pages of a file, and cells that no token has."""
-    stored = Weight("w", DType.F32, (1024, 4096), zeros(16 * 2**20), mapped=True)
+    stored = Weight("w", DType.F32, (1024, 4096), zeros(16 * 2**20))
     monkeypatch.setattr(memory, "available_memory", lambda: 160 * 10**6)
     x, slots = graph_input("x", ("T", 4096), Kind.FLOAT), graph_input("slots", ("N",), bound=4)
     product = optional(Op.LINEAR, x, weight("w", stored.shape, stored.dtype), extra={})

@@ -48,7 +48,7 @@ def model() -> tuple[Graph, dict[str, Weight]]:
     for name, node in graph.weights.items():
         shape = tuple(map(int, node.shape))
         data = random.standard_normal(shape, np.float32).view(np.uint8).reshape(-1)
-        weights[name] = Weight(name, DType.F32, shape, data, mapped=False)
+        weights[name] = Weight(name, DType.F32, shape, data)
     return graph, weights
 
 
@@ -96,7 +96,7 @@ def test_cells_are_copied_read_and_replaced_on_the_device(dtype: DType) -> None:
     kept = state_write(state("cache.0", shape), slots, rows, x.reshape("N", "T", 1, 32))
     backend = GGML(BackendOptions(gpu_layers=1, cache_type=dtype))
     identity = np.eye(32, dtype=np.float32).view(np.uint8).reshape(-1)
-    backend.load({"blk.0.w": Weight("blk.0.w", DType.F32, (32, 32), identity, mapped=False)})
+    backend.load({"blk.0.w": Weight("blk.0.w", DType.F32, (32, 32), identity)})
     program = backend.compile(Graph({}, [kept]))
     program.run(
         {"x": np.full((1, 2, 32), 0.5), "rows": np.array([[8, 2]]), "slots": np.array([0])}, {"N": 1, "T": 2, "S": 9}

@@ -71,7 +71,7 @@ def test_rows_and_products(dtype: DType, rows: int, threads: int) -> None:
     ids = graph_input("ids", ("N", "T"), bound=rows)
     graph = Graph({"linear": optional(Op.LINEAR, x, table, extra={}), "embedding": apply(Op.EMBEDDING, table, ids)})
     backend = GGML(BackendOptions(threads=threads))
-    backend.load({"w": Weight("w", dtype, (rows, WIDTH), data, mapped=False)})
+    backend.load({"w": Weight("w", dtype, (rows, WIDTH), data)})
     given = np.random.default_rng(1).normal(size=(3, WIDTH)).astype(np.float32)
     inputs = {"x": given, "ids": np.array([[3, 0, rows - 1]])}
     result = backend.compile(graph).run(inputs, {"N": 1, "T": 3})
@@ -90,8 +90,8 @@ def test_products_of_any_number_of_rows(dtype: DType) -> None:
     out = optional(Op.LINEAR, x, weight("w", (24, WIDTH), dtype), extra={"bias": weight("b", (24,))})
     bias = np.arange(24, dtype=np.float32)
     backend = GGML()
-    stored = Weight("b", DType.F32, (24,), bias.view(np.uint8), mapped=False)
-    backend.load({"w": Weight("w", dtype, (24, WIDTH), data, mapped=False), "b": stored})
+    stored = Weight("b", DType.F32, (24,), bias.view(np.uint8))
+    backend.load({"w": Weight("w", dtype, (24, WIDTH), data), "b": stored})
     program = backend.compile(Graph({"out": out, "sum": out.sum(0)}))
     given = np.random.default_rng(1).normal(size=(19, WIDTH)).astype(np.float32)
     whole = given @ values.T + bias
@@ -107,7 +107,7 @@ def test_products_of_any_number_of_rows(dtype: DType) -> None:
 def test_types_without_products_are_refused(dtype: DType) -> None:
     data = np.zeros(2 * dtype.row_bytes(256), np.uint8)
     backend = GGML()
-    backend.load({"w": Weight("w", dtype, (2, 256), data, mapped=False)})
+    backend.load({"w": Weight("w", dtype, (2, 256), data)})
     with pytest.raises(BackendError, match=f"'w' is {dtype.name}, which ggml does not compute with"):
         backend.compile(Graph({"out": weight("w", (2, 256), dtype) + 1.0}))
 
@@ -118,7 +118,7 @@ def test_a_kernel_of_a_convolution_in_float16() -> None:
     x = graph_input("x", (2, 3, 6, 4), Kind.FLOAT)
     graph = Graph({"out": optional(Op.CONV2D, x, weight("k", (4, 3, 2, 2), DType.F16), extra={}, stride=2, padding=0)})
     backend = GGML()
-    backend.load({"k": Weight("k", DType.F16, (4, 3, 2, 2), kernel.view(np.uint8).reshape(-1), mapped=False)})
+    backend.load({"k": Weight("k", DType.F16, (4, 3, 2, 2), kernel.view(np.uint8).reshape(-1))})
     given = random.normal(size=(2, 3, 6, 4)).astype(np.float32)
     found = backend.compile(graph).run({"x": given}, {})["out"]
     windows = given.reshape(2, 3, 3, 2, 2, 2).transpose(0, 2, 4, 1, 3, 5)

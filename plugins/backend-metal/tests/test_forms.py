@@ -68,7 +68,7 @@ def test_the_functions_unused_for_longest_go(compiled: list[Any], monkeypatch: p
 def taking(backend: Metal, ids: Tensor) -> Program:
     """Takes elements of a table of three, whose element ``i`` is ``i``."""
     values = np.arange(3, dtype=np.float32)
-    backend.load({"w": Weight("w", DType.F32, (3,), quantize(values, DType.F32), mapped=False)})
+    backend.load({"w": Weight("w", DType.F32, (3,), quantize(values, DType.F32))})
     return backend.compile(Graph({"out": apply(Op.TAKE, weight("w", (3,)), ids)}))
 
 
@@ -104,7 +104,7 @@ def test_a_graph_that_computes_an_index_stays_a_walk(compiled: list[Any]) -> Non
 def multiplying(backend: Metal) -> Program:
     """Multiplies with a matrix of 1 MiB."""
     values = np.random.default_rng(0).normal(size=(512, 512)).astype(np.float32)
-    backend.load({"w": Weight("w", DType.F32, values.shape, quantize(values, DType.F32), mapped=False)})
+    backend.load({"w": Weight("w", DType.F32, values.shape, quantize(values, DType.F32))})
     return backend.compile(linear_graph(512, 512, DType.F32))
 
 

@@ -1,6 +1,7 @@
 """Programs, walked and compiled: weights, states, threads, and what is given back."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 
 from ollamax.backend import BackendOptions, Weight
 from ollamax.errors import BackendError
-from ollamax.ml import Graph, Kind, Op
+from ollamax.ml import Graph, Kind
 from ollamax.ml.dtype import quantize
-from ollamax.ml.tensor import graph_input, optional, state, state_read, state_write, weight
+from ollamax.ml.tensor import graph_input, state, state_read, state_write
+from ollamax.testing.page_case import check_pages
 from ollamax.testing.state_suite import cache_program, put
 from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType
@@ -19,29 +21,9 @@ from ollamax_backend_metal.backend import Metal
 pytestmark = pytest.mark.usefixtures("form")
 
 
-def test_converted_weights_give_their_pages_back_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped: list[int] = []
-    monkeypatch.setattr("ollamax_backend_metal.weights.drop_pages", lambda data: dropped.append(data.nbytes))
-    values = np.random.default_rng(0).normal(size=(16, 64)).astype(np.float32)
-    weights = {
-        name: Weight(name, dtype, values.shape, quantize(values, dtype), mapped)
-        for name, dtype, mapped in (("a", DType.Q4_0, True), ("b", DType.Q4_0, False), ("c", DType.F32, True))
-    }
-    x = graph_input("x", ("T", 64), Kind.FLOAT)
-    nodes = {name: weight(name, stored.shape, stored.dtype) for name, stored in weights.items()}
-    graph = Graph({name: optional(Op.LINEAR, x, node, extra={}) for name, node in nodes.items()})
-    done: list[int] = []
-    backend = Metal()
-    backend.load(weights, done.append)
-    program = backend.compile(graph)
-    assert backend.compile(graph) is not program  # a second one finds the weights as they are
-    assert dropped == [576, 4096]
-    assert done == [576, 2 * 576, 2 * 576 + 4096]
-    given = np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32)
-    result = program.run({"x": given}, {"T": 5})
-    np.testing.assert_array_equal(result["a"], result["b"])
-    np.testing.assert_allclose(result["a"], result["c"], atol=0.3 * np.abs(result["c"]).max())
-    backend.close()
+@pytest.mark.parametrize("dtype", [DType.Q4_0, DType.F32])
+def test_converted_weights_give_their_pages_back_and_are_counted(dtype: DType, tmp_path: Path) -> None:
+    check_pages(Metal(), dtype, tmp_path)
 
 
 @pytest.mark.parametrize("dtype", [DType.F32, DType.F16, DType.Q8_0])
@@ -96,7 +78,7 @@ def test_closing_gives_the_memory_back() -> None:
     before = mx.get_active_memory()
     backend = Metal()
     values = np.zeros((512, 512), np.float32)
-    backend.load({"w": Weight("w", DType.F32, values.shape, quantize(values, DType.F32), mapped=False)})
+    backend.load({"w": Weight("w", DType.F32, values.shape, quantize(values, DType.F32))})
     program = backend.compile(linear_graph(512, 512, DType.F32))
     program.run({"x": np.ones((1, 512), np.float32)}, {"T": 1})
     put(cache_program(backend), [0], [[0]], 4)

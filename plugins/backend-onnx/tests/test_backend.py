@@ -17,7 +17,8 @@ from ollamax.backend.ranking import choose
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.dtype import quantize
-from ollamax.ml.tensor import apply, graph_input, optional, weight
+from ollamax.ml.tensor import apply, graph_input
+from ollamax.testing.page_case import check_pages
 from ollamax.testing.state_suite import cache_program, put
 from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType
@@ -44,36 +45,15 @@ def test_weights_lie_where_they_are_wherever_that_is(tmp_path: Path, shift: int,
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     data = np.frombuffer(mapped, np.uint8)[shift:]
     backend = ONNX()
-    out = run_linear(backend, Weight("w", dtype, values.shape, data, mapped=True))
+    out = run_linear(backend, Weight("w", dtype, values.shape, data))
     np.testing.assert_allclose(out, values[:, :2].T, atol=0.2 if dtype is DType.Q8_0 else 0)
     if dtype is DType.F32:
         assert (backend._weights.whole("w").ctypes.data == data.ctypes.data) is (shift % 4 == 0)
     backend.close()
 
 
-def test_packed_weights_give_their_pages_back_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped: list[int] = []
-    monkeypatch.setattr("ollamax_backend_onnx.weights.drop_pages", lambda data: dropped.append(data.nbytes))
-    values = np.random.default_rng(0).normal(size=(16, 64)).astype(np.float32)
-    weights = {
-        name: Weight(name, dtype, values.shape, quantize(values, dtype), mapped)
-        for name, dtype, mapped in (("a", DType.Q4_0, True), ("b", DType.Q4_0, False), ("c", DType.F32, True))
-    }
-    x = graph_input("x", ("T", 64), Kind.FLOAT)
-    nodes = {name: weight(name, stored.shape, stored.dtype) for name, stored in weights.items()}
-    graph = Graph({name: optional(Op.LINEAR, x, node, extra={}) for name, node in nodes.items()})
-    done: list[int] = []
-    backend = ONNX()
-    backend.load(weights, done.append)
-    program = backend.compile(graph)
-    assert backend.compile(graph) is not program  # a second one finds the weights as they are
-    assert dropped == [576]
-    assert done == [576, 2 * 576, 2 * 576 + 4096]
-    given = np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32)
-    result = program.run({"x": given}, {"T": 5})
-    np.testing.assert_array_equal(result["a"], result["b"])
-    np.testing.assert_allclose(result["a"], result["c"], atol=0.3 * np.abs(result["c"]).max())
-    backend.close()
+def test_packed_weights_give_their_pages_back_and_are_counted(tmp_path: Path) -> None:
+    check_pages(ONNX(), DType.Q4_0, tmp_path)
 
 
 def test_a_state_is_written_where_it_lies() -> None:

@@ -49,7 +49,7 @@ def graph(names: str) -> Graph:
 def backend() -> Iterator[ONNX]:
     backend = ONNX()
     stored = {name: quantize(values(name), DType.F32).reshape(-1).view(np.uint8) for name in "abcdefghi"}
-    backend.load({name: Weight(name, DType.F32, (WIDTH, WIDTH), data, mapped=False) for name, data in stored.items()})
+    backend.load({name: Weight(name, DType.F32, (WIDTH, WIDTH), data) for name, data in stored.items()})
     yield backend
     backend.close()
 

@@ -63,7 +63,7 @@ class BackendOptions:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A stored parameter: raw bytes (uint8, flat), row-major shape, and whether the bytes lie in a mapped file.
+    """A stored parameter: raw bytes (uint8, flat), which may lie in a mapped file, and row-major shape.
 
     The engine keeps the file open while the backend is loaded.
     """
@@ -72,7 +72,6 @@ class Weight:
     dtype: DType
     shape: tuple[int, ...]
     data: npt.NDArray[np.uint8]
-    mapped: bool
 
 
 Progress = Callable[[int], None]

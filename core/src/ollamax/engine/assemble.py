@@ -56,11 +56,10 @@ def bound_model(path: Path, source: TensorSource, registry: Registry) -> tuple[M
     return metadata, model
 
 
-def load_weights(engine: Backend, path: Path, source: TensorSource, progress: Done | None = None) -> None:
+def load_weights(engine: Backend, source: TensorSource, progress: Done | None = None) -> None:
     """Give ``engine`` all tensors of ``source``, which stays open while the backend is loaded."""
     weights = {
-        name: Weight(name, info.dtype, info.shape, source.tensor_bytes(name), mapped=path.suffix == ".gguf")
-        for name, info in source.tensors.items()
+        name: Weight(name, info.dtype, info.shape, source.tensor_bytes(name)) for name, info in source.tensors.items()
     }
     engine.load(weights, progress)
 
@@ -83,5 +82,5 @@ def prepare(
     for graph in traced.graphs:
         engine.check(graph)
     total = sum(info.nbytes for info in source.tensors.values())
-    load_weights(engine, path, source, None if progress is None else lambda done: progress(done, total))
+    load_weights(engine, source, None if progress is None else lambda done: progress(done, total))
     return model, traced

@@ -53,7 +53,7 @@ def trace_model(
         asked = backend_options(chosen, cache_type="f32")
         engine = cleanup.enter_context(closing(registry.backend(backend, source)(asked)))
         engine.check(graph)
-        load_weights(engine, model.path, source)
+        load_weights(engine, source)
         return Trace(
             model=model.name,
             digest=source_digest(source) if digest else "",

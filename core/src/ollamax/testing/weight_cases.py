@@ -37,7 +37,7 @@ STORED = tuple(sorted(filter(_decodable, DType)))
 
 def random_weight(dtype: DType, rows: int, name: str = "w") -> Weight:
     """A weight ``(rows, WIDTH)``: quantised values where core can quantise, else random blocks with sane scales."""
-    return Weight(name, dtype, (rows, WIDTH), _bytes(dtype, rows), mapped=False)
+    return Weight(name, dtype, (rows, WIDTH), _bytes(dtype, rows))
 
 
 def values_of(stored: Weight) -> Array:
@@ -45,10 +45,10 @@ def values_of(stored: Weight) -> Array:
     return dequantize(stored.data, stored.dtype, stored.shape)
 
 
-def float_weight(name: str, values: Array, mapped: bool = False) -> Weight:
+def float_weight(name: str, values: Array) -> Weight:
     """Float32 values as a weight."""
     data = np.ascontiguousarray(values, np.float32).reshape(-1).view(np.uint8)
-    return Weight(name, DType.F32, values.shape, data, mapped)
+    return Weight(name, DType.F32, values.shape, data)
 
 
 def scale_place(dtype: DType) -> int:

@@ -97,7 +97,7 @@ class WeightSuite:
     )
     def test_a_weight_that_contradicts_itself_is_refused(self, wrong: dict[str, Any]) -> None:
         """Before anything is made of it; so is one that was not loaded."""
-        right = {"name": "w", "dtype": DType.F32, "shape": (8, 32), "data": np.zeros(1024, np.uint8), "mapped": False}
+        right = {"name": "w", "dtype": DType.F32, "shape": (8, 32), "data": np.zeros(1024, np.uint8)}
         backend = self.backend()
         backend.load({"w": Weight(**{**right, **wrong})})
         with pytest.raises(BackendError, match=f"backend {self.backend.name}: weight 'w' has"):

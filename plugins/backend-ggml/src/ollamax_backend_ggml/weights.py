@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ollamax.backend import StoredWeights, Weight
 from ollamax.errors import BackendError
-from ollamax.mapped_pages import drop_pages
+from ollamax.mapped_pages import drop_pages, in_mapped_file
 from ollamax.ml import Graph, Op
 from ollamax.types import DType
 from ollamax_backend_ggml.library import UNUSABLE, Library, tensor
@@ -93,7 +93,7 @@ class Weights(StoredWeights):
                 or (kind == self._device and not looked_up)
             )
             # What lies in memory already takes none, but pages of a file have to come there.
-            if not own and (stored.mapped or not fits_in_place(stored.data)):
+            if not own and (in_mapped_file(stored.data) or not fits_in_place(stored.data)):
                 plain += stored.data.nbytes
         return Packing(kinds, sizes, plain, self._device)
 
@@ -135,8 +135,7 @@ class Weights(StoredWeights):
     def _fill(self, name: str, made: int) -> str:
         data = self._stored[name].data
         self._library.backend_tensor_set(made, data.ctypes.data, 0, data.nbytes)
-        if self._stored[name].mapped:
-            drop_pages(data)
+        drop_pages(data)
         return name
 
     def _kind(self, stored: Weight, multiplied: bool) -> int | None:

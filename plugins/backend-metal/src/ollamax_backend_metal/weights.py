@@ -55,6 +55,5 @@ class Weights(StoredWeights):
 
     def _count(self, stored: Weight) -> None:
         """Tell how far the conversion is, and let go of the file's pages that were read."""
-        if stored.mapped:
-            drop_pages(stored.data)
+        drop_pages(stored.data)
         self.count(stored)

@@ -91,5 +91,5 @@ def _weights() -> dict[str, Weight]:
     random, made = np.random.default_rng(1), {}
     for name, (dtype, shape) in _SHAPES.items():
         values = random.normal(size=shape).astype(np.float32) * np.float32(0.3)
-        made[name] = Weight(name, dtype, shape, quantize(values, dtype).reshape(-1).view(np.uint8), mapped=False)
+        made[name] = Weight(name, dtype, shape, quantize(values, dtype).reshape(-1).view(np.uint8))
     return made

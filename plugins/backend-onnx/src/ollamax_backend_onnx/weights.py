@@ -71,6 +71,6 @@ class Weights(StoredWeights):
 
     def _count(self, stored: Weight) -> None:
         """Tell how far the conversion is, and let go of the file's pages that were read."""
-        if stored.mapped and stored.dtype is not DType.F32:
+        if stored.dtype is not DType.F32:
             drop_pages(stored.data)
         self.count(stored)
