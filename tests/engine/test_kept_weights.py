@@ -10,7 +10,8 @@ import ollamax
 from ollamax.cli.main import main
 from ollamax.store import Store
 from ollamax.types import DType
-from ollamax_backend_onnx import program, weights
+from ollamax_backend_onnx import kept as keeping
+from ollamax_backend_onnx import program
 
 IDS = [5, 17, 200, 33, 91]
 FILES = 1 + 2 * 7 + 1
@@ -42,7 +43,7 @@ def test_a_second_load_packs_nothing(stored: Path, monkeypatch: pytest.MonkeyPat
     assert len(kept(stored)) == FILES
     assert {path.parent.parent.name for path in kept(stored)} == {Store().find("mine").model_path.name}  # type: ignore[union-attr]
     with monkeypatch.context() as patch:
-        patch.setattr(weights, "pack", None)
+        patch.setattr(keeping, "pack", None)
         np.testing.assert_array_equal(logits(), expected)
     kept(stored)[0].write_bytes(b"too short")
     np.testing.assert_array_equal(logits(), expected)

@@ -17,37 +17,15 @@ import numpy as np
 
 from ollamax.ml.dtype import dequantize
 from ollamax.types import DType
+from ollamax_backend_onnx.packed import Form, Packed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
 
     from ollamax.backend import Weight
     from ollamax.types import TensorInfo
 
     Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """``blocks (out, in / block, bytes)``, ``scales`` and, where there are any, ``offsets`` ``(out, in / block)``.
-
-    ``file`` is the one that holds nothing but these, in that order.
-    """
-
-    bits: int
-    block: int
-    blocks: Array
-    scales: Array
-    offsets: Array | None
-    file: Path | None = None
-
-    @property
-    def parts(self) -> dict[str, Array]:
-        """What there is of it, in order."""
-        found = {"blocks": self.blocks, "scales": self.scales, "offsets": self.offsets}
-        return {name: part for name, part in found.items() if part is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +44,17 @@ class Layout:
 
 def packed_bytes(matrix: TensorInfo) -> int:
     """Bytes of memory that a product with ``matrix`` reads: numbers, scales and offsets, or float32."""
+    form = form_of(matrix)
+    return 4 * matrix.elements if form is None else form.nbytes
+
+
+def form_of(matrix: Weight | TensorInfo) -> Form | None:
+    """The sizes of a matrix once it is packed; None for a type that has no such form."""
     layout = LAYOUTS.get(matrix.dtype)
     if layout is None:
-        return 4 * matrix.elements
-    each = 8 if matrix.dtype in _WITH_MINIMUM else 4
-    return matrix.elements * layout.bits // 8 + matrix.elements // layout.block * each
+        return None
+    out, width = matrix.shape
+    return Form(layout.bits, layout.block, out, width // layout.block, matrix.dtype in _WITH_MINIMUM)
 
 
 _WITH_MINIMUM = frozenset({DType.Q4_1, DType.Q5_1, DType.Q2_K, DType.Q4_K, DType.Q5_K})
@@ -79,51 +63,61 @@ _CHUNK = 1 << 20
 """Elements converted at a time."""
 
 
-def pack(weight: Weight, threads: int = 1) -> Packed | None:
-    """The weight in blocks, or None for one that has no such form: a type without, or scales that are no numbers."""
-    layout = LAYOUTS.get(weight.dtype)
-    if layout is None:
-        return None
-    out, width = weight.shape
-    count = width // layout.block
-    numbers = np.empty((out, count, layout.block * layout.bits // 8), np.uint8)
-    scales, offsets = np.empty((out, count), np.float32), np.empty((out, count), np.float32)
-    stored = weight.data.reshape(out, -1, weight.dtype.block_bytes)
+def pack(weight: Weight, form: Form, put: Callable[[int, Array], None], threads: int = 1) -> bool:
+    """Pack a weight of that form; False where it has none after all, since its scales are no numbers.
+
+    ``put`` stores an array at a place of the form's bytes; several threads call it.
+    """
+    layout, width = LAYOUTS[weight.dtype], form.block * form.count
+    stored = weight.data.reshape(form.out, -1, weight.dtype.block_bytes)
     step = max(1, _CHUNK // width)
 
     def convert(start: int) -> bool:
-        part = slice(start, start + step)
+        part = stored[start : start + step]
         with np.errstate(all="ignore"):  # a damaged file's scales may be no numbers
-            minimum = _pack_rows(weight.dtype, layout, stored[part], numbers[part], scales[part])
-            if minimum is None:
-                return False
-            offsets[part] = minimum + scales[part] * np.float32(layout.low + (1 << (layout.bits - 1)))
+            found = _pack_rows(weight.dtype, layout, part)
+        if not found:
+            return False
+        for place, array in zip(form.places(start), found, strict=True):
+            put(place, array)
         return True
 
     with ThreadPoolExecutor(threads) as workers:
-        if not all(workers.map(convert, range(0, out, step))):
-            return None
-    plain = layout.low == -(1 << (layout.bits - 1)) and not offsets.any()
-    return Packed(layout.bits, layout.block, numbers, scales, None if plain else offsets)
+        return all(workers.map(convert, range(0, form.out, step)))
 
 
-def _pack_rows(dtype: DType, layout: Layout, stored: Array, numbers: Array, scales: Array) -> Array | None:
-    """Fill in rows of ``numbers`` and ``scales``; returns the minima, or None where values would be lost."""
+def pack_in_memory(weight: Weight, form: Form, threads: int = 1) -> Packed | None:
+    """The weight, or None where ``pack`` says so."""
+    data = np.empty(form.nbytes, np.uint8)
+
+    def put(place: int, array: Array) -> None:
+        data[place : place + array.nbytes] = array.reshape(-1).view(np.uint8)
+
+    return form.packed(data) if pack(weight, form, put, threads) else None
+
+
+def _pack_rows(dtype: DType, layout: Layout, stored: Array) -> list[Array]:
+    """Rows of numbers, scales and offsets; nothing where values would be lost."""
     rows = len(stored)
     found, minima = layout.scales(stored)
-    scales[:] = found.reshape(scales.shape)
-    minimum = np.zeros_like(scales) if minima is None else minima.reshape(scales.shape)
-    if not (np.isfinite(scales).all() and np.isfinite(minimum).all()):
-        return None
-    unsigned = layout.numbers(stored) if layout.numbers else _from_values(dtype, layout, stored, scales, minimum)
+    scales = np.ascontiguousarray(found.reshape(rows, -1), np.float32)
+    minimum = None if minima is None else minima.reshape(scales.shape)
+    if not (np.isfinite(scales).all() and (minimum is None or np.isfinite(minimum).all())):
+        return []
+    if layout.numbers is None:
+        lowest = np.zeros_like(scales) if minimum is None else minimum
+        unsigned = _from_values(dtype, layout, stored, scales, lowest)
+    else:
+        unsigned = layout.numbers(stored)
     if unsigned is None:
-        return None
-    small = unsigned.reshape(rows, -1, layout.block)
+        return []
+    numbers = unsigned.reshape(rows, -1)
     if layout.bits == 4:
-        pairs = small.view("<u2")  # whole rows at once are ten times as fast as every second number
-        small = (pairs | pairs >> 4).astype(np.uint8)
-    numbers[:] = small
-    return minimum
+        pairs = numbers.view("<u2")  # whole rows at once are ten times as fast as every second number
+        numbers = (pairs | pairs >> 4).astype(np.uint8)
+    if minimum is None:
+        return [numbers, scales]
+    return [numbers, scales, minimum + scales * np.float32(layout.low + (1 << (layout.bits - 1)))]
 
 
 def _from_values(dtype: DType, layout: Layout, stored: Array, scales: Array, minimum: Array) -> Array | None:

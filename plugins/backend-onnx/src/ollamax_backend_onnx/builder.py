@@ -15,7 +15,7 @@ from ollamax.ml import Graph, Kind, Op, Tensor
 from ollamax.ml.graph import state_name
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax.ml.shape import Dim, Shape
-from ollamax_backend_onnx.blocks import Packed
+from ollamax_backend_onnx.packed import Packed
 from ollamax_backend_onnx.states import ONNXState, ONNXStates
 from ollamax_backend_onnx.weights import Weights
 

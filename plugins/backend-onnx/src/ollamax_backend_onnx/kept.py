@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from contextlib import suppress
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ollamax_backend_onnx.blocks import LAYOUTS, Packed
+from ollamax_backend_onnx.blocks import form_of, pack, pack_in_memory
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ollamax.backend import Weight
+    from ollamax_backend_onnx.packed import Form, Packed
 
     Array = npt.NDArray[Any]
 
@@ -39,41 +40,45 @@ class Kept:
 
     def find(self, weight: Weight) -> Packed | None:
         """What was kept of a weight, mapped from its file."""
-        layout = LAYOUTS.get(weight.dtype)
-        if self._directory is None or layout is None:
+        form = form_of(weight)
+        if self._directory is None or form is None:
             return None
-        out, count = weight.shape[0], weight.shape[1] // layout.block
-        first, each = out * count * layout.block * layout.bits // 8, out * count * 4
         file = self._directory / _file(weight)
         try:
             data = np.memmap(file, np.uint8, "r")
         except (OSError, ValueError):
             return None
-        if data.size not in (first + each, first + 2 * each):
-            return None
-        scales, offsets = (data[at : at + each].view(np.float32) for at in (first, first + each))
-        return Packed(
-            layout.bits,
-            layout.block,
-            data[:first].reshape(out, count, -1),
-            scales.reshape(out, count),
-            offsets.reshape(out, count) if offsets.size else None,
-            file,
-        )
+        return form.packed(data, file) if data.size == form.nbytes else None
 
-    def add(self, weight: Weight, packed: Packed) -> Packed:
-        """Keep a weight, and give it as it is kept; the file is whole, or is not there."""
+    def pack(self, weight: Weight, threads: int) -> Packed | None:
+        """Pack a weight, and keep it; None for one that has no such form. Its file is whole, or is not there."""
+        form = form_of(weight)
+        if form is None:
+            return None
         if self._directory is None:
-            return packed
-        with suppress(OSError):
+            return pack_in_memory(weight, form, threads)
+        try:
             self._directory.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._directory, ignore_cleanup_errors=True) as unfinished:
                 partial = Path(unfinished) / _file(weight)
-                with partial.open("wb") as file:
-                    for part in packed.parts.values():
-                        part.tofile(file)
+                if not _write(partial, weight, form, threads):
+                    return None
                 partial.replace(self._directory / partial.name)
-        return self.find(weight) or packed
+        except OSError:
+            return pack_in_memory(weight, form, threads)
+        return self.find(weight) or pack_in_memory(weight, form, threads)
+
+
+def _write(path: Path, weight: Weight, form: Form, threads: int) -> bool:
+    lock = threading.Lock()
+    with path.open("wb") as file:
+
+        def put(place: int, array: Array) -> None:
+            with lock:
+                file.seek(place)
+                file.write(array.data)
+
+        return pack(weight, form, put, threads)
 
 
 def _file(weight: Weight) -> str:

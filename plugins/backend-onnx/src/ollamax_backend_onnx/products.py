@@ -6,9 +6,9 @@ import numpy as np
 
 from ollamax.ml import Kind, Op, Tensor
 from ollamax.ml.tensor import extra_sources
-from ollamax_backend_onnx.blocks import Packed
 from ollamax_backend_onnx.builder import CONTRIB, ONNX_KIND, Builder
 from ollamax_backend_onnx.elementwise import Emit
+from ollamax_backend_onnx.packed import Packed
 
 
 def linear(b: Builder, node: Tensor) -> str:

@@ -11,7 +11,6 @@ from ollamax.backend import StoredWeights
 from ollamax.mapped_pages import drop_pages
 from ollamax.ml.dtype import dequantize
 from ollamax.types import DType
-from ollamax_backend_onnx.blocks import Packed, pack
 from ollamax_backend_onnx.kept import Kept
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from ollamax.backend import Weight
     from ollamax.backend.base import Progress
+    from ollamax_backend_onnx.packed import Packed
 
     Array = npt.NDArray[Any]
 
@@ -49,9 +49,7 @@ class Weights(StoredWeights):
         """A matrix in blocks; None for one that is multiplied as float32."""
         if name not in self._packed:
             stored = self.find(name)
-            packed = self._kept.find(stored)
-            if packed is None and (packed := pack(stored, self._threads)) is not None:
-                packed = self._kept.add(stored, packed)
+            packed = self._kept.find(stored) or self._kept.pack(stored, self._threads)
             if packed is not None:
                 self._count(stored)
             self._packed[name] = packed
