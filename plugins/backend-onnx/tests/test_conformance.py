@@ -1,16 +1,16 @@
 """The ONNX Runtime backend does what every backend and every package must do, with float32 activations too."""
 
+from ollamax.ml.blocks import BLOCKS
 from ollamax.testing.backend_suite import BackendSuite
 from ollamax.testing.plugin_suite import PluginSuite
 from ollamax.testing.weight_suite import WeightSuite
 from ollamax_backend_onnx.backend import ONNX
-from ollamax_backend_onnx.blocks import LAYOUTS
 
 
 class TestONNX(BackendSuite):
     backend = ONNX
     cancels = True
-    rounding = dict.fromkeys(LAYOUTS, 1.5e-2)  # at level 4 activations are rounded to 8 bits in blocks
+    rounding = dict.fromkeys(BLOCKS, 1.5e-2)  # at level 4 activations are rounded to 8 bits in blocks
 
 
 class Exact(ONNX):

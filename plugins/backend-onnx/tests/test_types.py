@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ollamax.ml.blocks import BLOCKS
 from ollamax.testing.weight_cases import random_weight, values_of
 from ollamax.types import DType, TensorInfo
 from ollamax_backend_onnx.backend import ONNX
-from ollamax_backend_onnx.blocks import LAYOUTS
 from ollamax_backend_onnx.kept import Kept
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["file", "memory"])
-@pytest.mark.parametrize("dtype", sorted(LAYOUTS), ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("dtype", sorted(BLOCKS), ids=lambda dtype: dtype.name)
 def test_blocks_lose_nothing(dtype: DType, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are the very values, but for the last bits of float32 where a block has an offset."""
     stored = random_weight(dtype, 40)
