@@ -1,9 +1,9 @@
-"""Weights in blocks of 32, as MLX multiplies with them: packed numbers, a scale and an offset for each block.
+"""Weights in blocks as MLX multiplies with them: packed numbers, and a scale and an offset for each group of 32.
 
 MLX's layout is that of ``mx.quantize``: element ``i`` of a row of ``b`` bits starts at bit ``b i`` of a row of uint32,
-and stands for ``scale * number + offset``. GGUF's blocks are those of ggml's ggml-common.h. With float32 scales and
-offsets every value is the same: the product of a float16 scale and a number of 8 bits is exact, and so is the sum where
-the offset is a multiple of the scale; Q4_1 rounds its sum once, in both.
+and stands for ``scale * number + offset``. With float32 scales and offsets values are the same, but for the last bits
+of float32. MLX knows no groups of 16: such a block is the first half of a group, and the second half is multiplied
+with zeros.
 """
 
 from __future__ import annotations
@@ -13,22 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ollamax.types import DType
+from ollamax.ml.blocks import BLOCKS, take_apart
 
 if TYPE_CHECKING:
     from ollamax.backend import Weight
     from ollamax.backend.base import Array
     from ollamax.types import TensorInfo
 
-BLOCK = 32
-_BITS = {DType.Q4_0: 4, DType.Q4_1: 4, DType.Q8_0: 8}
+GROUP = 32
+_CHUNK = 1 << 20
+"""Elements converted at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """``numbers (rows, width * bits / 32)`` uint32, ``scales`` and ``offsets (rows, width / 32)`` float32."""
+    """``numbers (rows, groups * bits)`` uint32, ``scales`` and ``offsets (rows, groups)`` float32.
+
+    ``block`` elements of a row, 16 or 32, are in a group.
+    """
 
     bits: int
+    block: int
     numbers: Any
     scales: Any
     offsets: Any
@@ -36,35 +41,47 @@ class Packed:
 
 def pack(stored: Weight) -> Packed | None:
     """A matrix ``(rows, width)`` in MLX's layout; None for a type without one, or with a scale that is no number."""
-    if stored.dtype not in _BITS or len(stored.shape) != 2:
+    blocks = BLOCKS.get(stored.dtype)
+    if blocks is None or len(stored.shape) != 2:
         return None
-    rows, bits = stored.shape[0], _BITS[stored.dtype]
-    blocks = np.ascontiguousarray(stored.data).reshape(-1, stored.dtype.block_bytes)
-    scales = _halves(blocks[:, :2])
-    if stored.dtype is DType.Q8_0:
-        numbers, offsets = blocks[:, 2:] ^ np.uint8(0x80), np.float32(-128) * scales
-    elif stored.dtype is DType.Q4_0:
-        numbers, offsets = _nibbles(blocks[:, 2:]), np.float32(-8) * scales
-    else:
-        numbers, offsets = _nibbles(blocks[:, 4:]), _halves(blocks[:, 2:4])
-    if not (np.isfinite(scales).all() and np.isfinite(offsets).all()):
-        return None
-    words = np.ascontiguousarray(numbers).view("<u4")
-    return Packed(bits, *(part.reshape(rows, -1) for part in (words, scales, offsets)))
+    rows, width = stored.shape
+    groups, step = width // blocks.block, max(1, _CHUNK // width)
+    data = stored.data.reshape(rows, -1, stored.dtype.block_bytes)
+    words = np.empty((rows, groups * blocks.bits), np.uint32)
+    scales, offsets = np.empty((rows, groups), np.float32), np.empty((rows, groups), np.float32)
+    for start in range(0, rows, step):
+        part = slice(start, start + step)
+        found = take_apart(data[part], stored.dtype)
+        if found is None:
+            return None
+        words[part] = _words(found.numbers.reshape(-1, groups, blocks.block), blocks.bits)
+        scales[part], offsets[part] = found.scales, found.scales * np.float32(-blocks.zero)
+        if found.minima is not None:
+            offsets[part] += found.minima
+    return Packed(blocks.bits, blocks.block, words, scales, offsets) if np.isfinite(offsets).all() else None
 
 
 def kept_bytes(matrix: TensorInfo) -> int:
     """Bytes of a matrix on the device."""
-    if matrix.dtype not in _BITS or len(matrix.shape) != 2:
+    blocks = BLOCKS.get(matrix.dtype)
+    if blocks is None or len(matrix.shape) != 2:
         return 4 * matrix.elements
-    return matrix.elements * _BITS[matrix.dtype] // 8 + matrix.elements // BLOCK * 8
+    return matrix.elements // blocks.block * (GROUP * blocks.bits // 8 + 8)
 
 
-def _halves(stored: Array) -> Array:
-    return np.ascontiguousarray(stored).view("<f2").astype(np.float32)[:, 0]
-
-
-def _nibbles(stored: Array) -> Array:
-    """A block has elements 0 to 15 in the lower halves of its bytes, 16 to 31 in the upper; MLX has neighbours."""
-    elements = np.concatenate([stored & np.uint8(15), stored >> np.uint8(4)], axis=1)
-    return np.asarray(elements[:, 0::2] | elements[:, 1::2] << np.uint8(4))
+def _words(numbers: Array, bits: int) -> Array:
+    """Numbers ``(rows, groups, block)`` one after another in bits, with zeros behind blocks of less than a group."""
+    rows, groups, block = numbers.shape
+    if bits == 8 and block == GROUP:
+        return numbers.reshape(rows, -1).view("<u4")
+    eights = numbers.reshape(rows, groups, block // 8, 8)
+    made = np.zeros((rows, groups, GROUP // 8, bits), np.uint8)
+    used = made[:, :, : block // 8]
+    for number in range(8):
+        for byte in range(bits):
+            place = number * bits - 8 * byte
+            if 0 <= place < 8:
+                used[..., byte] |= eights[..., number] << place
+            elif -bits < place < 0:
+                used[..., byte] |= eights[..., number] >> -place
+    return made.reshape(rows, -1).view("<u4")

@@ -8,7 +8,7 @@ import mlx.core as mx
 
 from ollamax.ml import Graph, Op, Tensor
 from ollamax.ml.tensor import extra_sources
-from ollamax_backend_metal.blocks import BLOCK, Packed
+from ollamax_backend_metal.blocks import GROUP, Packed
 from ollamax_backend_metal.run import Kernel, Run
 from ollamax_backend_metal.weights import Weights
 
@@ -32,8 +32,11 @@ def _linear(r: Run, node: Tensor) -> Any:
     matrix = r.weights.matrix(weight.attrs["name"]) if weight.op is Op.WEIGHT else r.value(weight)
     rows = x.reshape(-1, x.shape[-1])
     if isinstance(matrix, Packed):
+        if matrix.block < GROUP:
+            apart = rows.reshape(rows.shape[0], -1, matrix.block)
+            rows = mx.pad(apart, [(0, 0), (0, 0), (0, GROUP - matrix.block)]).reshape(rows.shape[0], -1)
         kept = matrix.numbers, matrix.scales, matrix.offsets
-        product = mx.quantized_matmul(rows, *kept, transpose=True, group_size=BLOCK, bits=matrix.bits)
+        product = mx.quantized_matmul(rows, *kept, transpose=True, group_size=GROUP, bits=matrix.bits)
     else:
         product = rows @ matrix.T
     bias = extra_sources(node).get("bias")

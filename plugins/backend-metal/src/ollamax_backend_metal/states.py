@@ -17,7 +17,7 @@ from ollamax.errors import BackendError
 from ollamax.ml import Op, Tensor
 from ollamax.ml.shape import concrete
 from ollamax.types import DType
-from ollamax_backend_metal.blocks import BLOCK
+from ollamax_backend_metal.blocks import GROUP
 from ollamax_backend_metal.run import Kernel, Run
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class MLXState(State):
         self.name, self.shape, self._device = name, shape, device
         shapes = [shape]
         if dtype is DType.Q8_0:
-            shapes.append((*shape[:-1], shape[-1] // BLOCK))
+            shapes.append((*shape[:-1], shape[-1] // GROUP))
         with device.used():
             self._kept = [mx.zeros(part, kind) for part, kind in zip(shapes, _KEPT[dtype], strict=True)]
             device.evaluate(self._kept)
@@ -75,7 +75,7 @@ def _encode(values: Any, kept: Sequence[Any]) -> list[Any]:
     """As a version is kept; a scale of Q8_0 is the largest of 32 values by 127."""
     if len(kept) == 1:
         return [values.astype(kept[0].dtype)]
-    blocks = values.reshape(*values.shape[:-1], -1, BLOCK)
+    blocks = values.reshape(*values.shape[:-1], -1, GROUP)
     scales = mx.abs(blocks).max(axis=-1, keepdims=True) / 127
     numbers = mx.round(blocks / mx.where(scales == 0, 1, scales)).astype(mx.int8)
     return [numbers.reshape(values.shape), scales[..., 0].astype(mx.float16)]
@@ -87,7 +87,7 @@ def _decode(parts: Sequence[Any]) -> Any:
     if len(values) == 1:
         return values[0]
     numbers, scales = values
-    return (numbers.reshape(*scales.shape, BLOCK) * scales[..., None]).reshape(numbers.shape)
+    return (numbers.reshape(*scales.shape, GROUP) * scales[..., None]).reshape(numbers.shape)
 
 
 def _read(r: Run, node: Tensor) -> Any:

@@ -34,7 +34,7 @@ class Weights(StoredWeights):
                 self._matrices[name] = self.whole(name)
             else:
                 put = self._device.put
-                kept = Packed(packed.bits, put(packed.numbers), put(packed.scales), put(packed.offsets))
+                kept = Packed(packed.bits, packed.block, put(packed.numbers), put(packed.scales), put(packed.offsets))
                 self._matrices[name] = kept
                 self._count(stored)
         return self._matrices[name]
