@@ -58,7 +58,7 @@ def test_the_runtime_maps_what_is_kept(stored: Path, monkeypatch: pytest.MonkeyP
     plain = program.open_session
     monkeypatch.setattr("ollamax_backend_onnx.builder._INLINE", 64)
     monkeypatch.setattr(
-        program, "open_session", lambda model, large, *rest: (given.extend(large), plain(model, large, *rest))[1]
+        program, "open_session", lambda builder, *rest: (given.extend(builder.large), plain(builder, *rest))[1]
     )
     expected = logits()
     assert not [name for name in given if name.endswith((".blocks", ".scales", ".offsets"))]

@@ -12,6 +12,7 @@ from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.tensor import apply, cast, graph_input
 from ollamax_backend_onnx.backend import ONNX
+from ollamax_backend_onnx.builder import Builder
 from ollamax_backend_onnx.runtime import PROCESSOR, open_session
 from ollamax_backend_onnx.trial import attempt
 
@@ -27,12 +28,12 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A runtime that also offers ``npu``, which is the processor; what is given changes an operation there."""
 
     def offer(operation: str = "", attribute: str = "", value: float = 0) -> None:
-        def opened(model: Any, large: Any, _: str, *rest: Any) -> Any:
-            for node in model.graph.node:
+        def opened(builder: Builder, _: str, threads: int) -> Any:
+            for node in builder._nodes:
                 for one in node.attribute:
                     if (node.op_type, one.name) == (operation, attribute):
                         one.CopyFrom(helper.make_attribute(attribute, value))
-            return open_session(model, large, PROCESSOR, *rest)
+            return open_session(builder, PROCESSOR, threads)
 
         monkeypatch.setattr("ollamax_backend_onnx.program.open_session", opened)
 

@@ -38,9 +38,7 @@ class ONNXProgram(Program):
         self._tables, self._sizes = builder.tables, builder.sizes
         self._ports = [port for port in builder.ports.values() if port.reads or port.written]
         self._kinds = {name: NUMPY_KIND[node.kind] for name, node in graph.inputs.items()}
-        self._session, self._held = open_session(
-            builder.model(), builder.large, provider, threads, self._weights.directory
-        )
+        self._session, self._held = open_session(builder, provider, threads)
         self._binding = self._session.io_binding()
         self._extents = {dim for port in self._ports for dim in port.dims if isinstance(dim, str)}
         self._bound: dict[str, int] | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ollamax.errors import BackendError, one_line
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-    from onnx import ModelProto
-
-    Array = npt.NDArray[Any]
+    from ollamax_backend_onnx.builder import Builder
 
 PROCESSOR = "CPUExecutionProvider"
 _SUFFIX = "ExecutionProvider"
@@ -53,36 +49,34 @@ def physical_cores() -> int:
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
-def open_session(
-    model: ModelProto, large: Mapping[str, Array], provider: str, threads: int, directory: Path | None = None
-) -> tuple[Any, list[Any]]:
-    """A session that uses the arrays of ``large`` where they lie, and what must live as long as it does.
+def open_session(builder: Builder, provider: str, threads: int) -> tuple[Any, list[Any]]:
+    """A session that uses the arrays of ``builder.large`` where they lie, and what must live as long as it does.
 
-    ``directory`` holds the files that the model names for others; the runtime maps them while it takes them over.
-    Raises BackendError where the runtime refuses the model.
+    The files that the model names for other weights are mapped while the runtime takes them over. Raises BackendError
+    where it refuses the model.
     """
     from ollamax_backend_onnx.builder import WEIGHTS_FILE
 
-    onnxruntime = runtime()
+    onnxruntime, model = runtime(), builder.model().SerializeToString()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_mem_pattern = False  # a plan for every size that was ever run would pile up
     options.log_severity_level = 4  # what it logs as an error it raises too
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    held = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in large.values()]
-    for name, value in zip(large, held, strict=True):
+    held = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in builder.large.values()]
+    for name, value in zip(builder.large, held, strict=True):
         options.add_initializer(name, value)
     with tempfile.TemporaryDirectory() as folder:
         # The runtime looks for the file of external data, and then takes none of it from there.
-        empty = (directory or Path(folder)) / WEIGHTS_FILE
+        empty = (builder.weights.directory or Path(folder)) / WEIGHTS_FILE
         with suppress(OSError):  # a kept directory that cannot be written has had it since it was made
             empty.touch()
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(empty.parent))
         chosen = list(dict.fromkeys([provider, PROCESSOR]))
         try:
-            session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=chosen)
+            session = onnxruntime.InferenceSession(model, options, providers=chosen)
         except Exception as error:
-            raise BackendError(f"backend onnx cannot run {model.graph.name}: {one_line(str(error), 300)}") from error
+            raise BackendError(f"backend onnx cannot run {builder.graph.name}: {one_line(str(error), 300)}") from error
     if session.get_providers()[0] != provider:  # the runtime goes on without one that does not start
         raise BackendError(f"backend onnx: {provider} does not start here; see what it needs, or take device cpu")
     return session, held
