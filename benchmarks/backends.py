@@ -10,6 +10,14 @@ Rows, turns and engines are those of benchmarks/vs_llama_cpp.py. Each backend ke
 fastest with it, llama.cpp in F16. "onnx, kept" is a model of a store that was loaded before with
 OLLAMAX_KEEP_COMPILED=1, for the rows of a fresh process. Two more lines follow from the rows: how much of its rate
 decoding keeps far into the context, and what of a backend's rates with Q4_0 is left with Q4_K_M.
+
+onnxruntime-genai takes part too, with models of Q4_0 only, whose weights its own model builder keeps as they are:
+
+    python -m venv genai && genai/bin/pip install onnxruntime-genai==0.18.0 onnx-ir torch transformers gguf
+    python benchmarks/backends.py --genai genai/bin/python --models "llama-1b Q4_0" --rows prompt,decode
+
+Its model is made once, beside the file (engines/genai_model.py), which takes a minute and 5 GB of memory. Its rates are
+in lines of their own, "beside onnxruntime-genai", in llama.cpp's place.
 """
 
 from __future__ import annotations
@@ -21,7 +29,8 @@ from itertools import chain
 from pathlib import Path
 
 from engines.backend_report import Line, Target, kept_rates, lines_of, write_section
-from engines.choice import RIVAL, parser, print_row, rival_contender
+from engines.choice import GENAI, RIVAL, genai_contender, parser, print_row, rival_contender
+from engines.genai_model import built_model
 from random_models import SHAPES, write_random_model
 
 from ollamax.bench.bandwidth import read_bandwidth
@@ -43,7 +52,7 @@ SIZES = Sizes(prompts=(512,), depths=(0, 256, 2048), sequences=(8,))
 KEPT = "onnx, kept"
 BACKENDS = ("onnx", "ggml", "cpu", "metal")
 CACHE = {"ggml": "f16", "cpu": "f32", "onnx": "f32", "metal": "f16"}
-WIDTHS = (20, 42, 12, 18, 18, 8, 6)
+WIDTHS = (20, 52, 12, 18, 18, 8, 6)
 
 TARGETS = (
     Target("onnx", "llama-1b Q4_0", "prompt 512", 1.00),
@@ -52,6 +61,10 @@ TARGETS = (
     Target("onnx", "qwen2-0.5b Q8_0", "prompt 512", 1.70),
     Target("onnx", "qwen2-0.5b Q8_0", "decode 128 behind 0", 0.97),
     Target("onnx", "qwen2-0.5b Q8_0", "decode 128 behind 256", 0.97),
+    *(
+        Target("onnx", "llama-1b Q4_0", f"{title}, beside {GENAI}", 1.00)
+        for title in ("prompt 512", *(f"decode 128 behind {depth}" for depth in SIZES.depths))
+    ),
     Target("onnx", "", "8 sequences", 0.95),
     Target("onnx", "", "start to first token", 1.00),
     Target("onnx", "", "peak memory", 1.00),
@@ -65,13 +78,16 @@ TARGETS = (
 
 
 def contenders(path: Path, given: argparse.Namespace) -> list[Contender]:
-    """The chosen backends and llama.cpp, with one file."""
+    """The chosen backends, llama.cpp and, if asked for, onnxruntime-genai, with one file."""
     found = []
     for backend in given.backend:
         threads = None if backend == "metal" else given.threads  # MLX does not let one choose
         options = {"num_thread": threads, "num_batch": 512, "cache_type": CACHE[backend]}
         found.append(own_contender(str(path), backend, **options))
-    return [*found, rival_contender(path, given.threads, given.rival)]
+    found.append(rival_contender(path, given.threads, given.rival))
+    if given.genai:
+        found.append(genai_contender(built_model(path, given.genai), given.threads, given.genai))
+    return found
 
 
 def kept_contender(path: Path, given: argparse.Namespace) -> Contender:
@@ -113,6 +129,7 @@ def options() -> argparse.ArgumentParser:
     made = parser(__doc__, MODELS, ROWS)
     made.set_defaults(models=list(DEFAULT))
     made.add_argument("--backend", type=chosen_backends, default=["onnx"], help=f"of {', '.join(BACKENDS)}")
+    made.add_argument("--genai", metavar="PYTHON", help=f"a Python that has {GENAI}, for models of Q4_0")
     made.add_argument("--steps", type=int, default=SIZES.steps, help="tokens of a decode")
     return made
 
@@ -126,6 +143,8 @@ def show(model: str, lines: Sequence[Line]) -> None:
 def main() -> None:
     """Print the table as it comes."""
     given = options().parse_args()
+    if given.genai and (others := [name for name in given.models if not name.endswith(" Q4_0")]):
+        raise SystemExit(f"--genai takes models of Q4_0 only, not {', '.join(others)}; choose with --models")
     sizes = Sizes(SIZES.prompts, given.steps, SIZES.depths, SIZES.sequences)
     if given.write and (set(given.rows) != set(ROWS) or sizes != SIZES):
         raise SystemExit("--write takes all kinds of rows and 128 steps; leave out --rows and --steps")

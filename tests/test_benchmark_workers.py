@@ -215,6 +215,46 @@ def test_backends_have_ratios_aims_and_what_is_left_of_their_rates(backends):
     ]
 
 
+def test_onnxruntime_genai_has_lines_of_its_own(backends):
+    (row,) = measured(backends, 90.0, 1, 1)[:1]
+    row = replace(row, samples={**row.samples, "onnxruntime-genai": [60.0]})
+    first, _, second, _ = backends.lines_of("llama-1b Q4_0", row, backends.TARGETS)
+    assert (first.title, first.backend, first.rival, first.ratio) == ("prompt 512", "onnx", "100.0 tokens/s", "0.90")
+    assert (second.title, second.backend) == ("prompt 512, beside onnxruntime-genai", "onnx")
+    assert (second.own, second.rival, second.ratio, second.target) == ("90.0 tokens/s", "60.0 tokens/s", "1.50", "1.00")
+    assert not backends.kept_rates("tiny", {"tiny": [replace(row, samples={"onnxruntime-genai": [1.0]})]}, ())
+
+
+def test_onnxruntime_genai_takes_part_with_q4_0_only(backends, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["backends.py", "--genai", "python", "--models", "llama-1b Q4_0,Q4_K_M"])
+    with pytest.raises(SystemExit, match="--genai takes models of Q4_0 only, not llama-1b Q4_K_M"):
+        backends.main()
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_a_checkpoint_for_onnxruntime_genai_is_the_model(make, backends, tmp_path, family):
+    from engines.genai_model import write_checkpoint
+
+    path = make("Q4_0", family)
+    write_checkpoint(path, tmp_path / "checkpoint")
+    with ollamax.load(path, backend="cpu") as model:
+        expected = model.logits([1, 2, 3])
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    there = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "checkpoint", dtype=torch.float32)
+    with torch.no_grad():
+        found = there(torch.tensor([[1, 2, 3]])).logits[0].numpy()
+    assert abs(found - expected).max() < 0.02 * abs(expected).max()
+
+
+def test_a_python_without_onnxruntime_genai_is_named(make, backends):
+    from engines.genai_model import built_model
+
+    path = make("Q4_0")
+    with pytest.raises(SystemExit, match=f"--genai .*its model builder made nothing of {path.name}: .*genai"):
+        built_model(path, sys.executable)
+    assert not path.with_suffix(".genai").exists()
+
+
 def test_the_two_benchmarks_write_one_page(backends, rival, tmp_path, monkeypatch):
     from engines import report
     from engines.backend_report import write_section

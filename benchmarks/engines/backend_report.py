@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.choice import RIVAL
+from engines.choice import GENAI, RIVAL
 from engines.report import BACKENDS, DOCS, section
 
 from ollamax.bench.measure import Measured
@@ -21,7 +21,7 @@ Backends beside llama.cpp, in turns within one run of `python benchmarks/backend
 The ratio is as above; the aim is what ONNX Runtime was to reach when its backend was planned. Each backend keeps its
 cache in the type that is fastest with it, llama.cpp in F16. *onnx, kept* is a stored model in a fresh process, after a
 first load with `OLLAMAX_KEEP_COMPILED=1`. *X, of that behind 256* and *X, of that with Q4_0* are ratios of two rates of
-the backend's own.
+the backend's own; *X, beside onnxruntime-genai* has that engine's value in llama.cpp's place.
 
 | model | row | backend | ollamax | llama.cpp | ratio | aim |
 |---|---|---|---|---|---|---|
@@ -57,24 +57,11 @@ class Line:
 
 
 def lines_of(model: str, row: Measured, targets: Sequence[Target]) -> list[Line]:
-    """A line for each backend; "-" for what could not be measured."""
-    medians, ratios = row.medians, row.ratios(RIVAL)
-    labels = [label for label in (*row.samples, *row.cannot) if label != RIVAL]
-
-    def shown(label: str) -> str:
-        return f"{row.row.shown(medians[label])} {row.row.unit}" if label in medians else "-"
-
-    return [
-        Line(
-            row.row.title,
-            label,
-            shown(label),
-            shown(RIVAL),
-            f"{ratios[label]:.2f}" if label in ratios else "-",
-            _target(targets, label, model, row.row.title),
-        )
-        for label in labels
-    ]
+    """A line for each backend, and one more where onnxruntime-genai took part; "-" for what could not be measured."""
+    found = _lines(model, row, targets, RIVAL, row.row.title)
+    if GENAI in (*row.samples, *row.cannot):
+        found += _lines(model, row, targets, GENAI, f"{row.row.title}, beside {GENAI}")
+    return found
 
 
 def kept_rates(model: str, found: Mapping[str, Sequence[Measured]], targets: Sequence[Target]) -> list[Line]:
@@ -102,6 +89,26 @@ def write_section(
     page.write_text(before + TEXT.format(rows="\n".join(rows), machines="\n".join(machines)), "utf-8")
 
 
+def _lines(model: str, row: Measured, targets: Sequence[Target], rival: str, title: str) -> list[Line]:
+    medians, ratios = row.medians, row.ratios(rival)
+    labels = [label for label in (*row.samples, *row.cannot) if label not in (RIVAL, GENAI)]
+
+    def shown(label: str) -> str:
+        return f"{row.row.shown(medians[label])} {row.row.unit}" if label in medians else "-"
+
+    return [
+        Line(
+            title,
+            label,
+            shown(label),
+            shown(rival),
+            f"{ratios[label]:.2f}" if label in ratios else "-",
+            _target(targets, label, model, title),
+        )
+        for label in labels
+    ]
+
+
 def _kept(model: str, found: Mapping[str, Sequence[Measured]]) -> Iterator[tuple[str, str, float, float]]:
     """Title, backend, and the two rates."""
     rates = _rates(found[model])
@@ -126,7 +133,7 @@ def _rates(rows: Sequence[Measured]) -> dict[tuple[str, str], float]:
         for row in rows
         if row.row.more_is_better
         for label, rate in row.medians.items()
-        if label != RIVAL
+        if label not in (RIVAL, GENAI)
     }
 
 

@@ -15,15 +15,24 @@ from ollamax.bench.plan import KINDS
 from ollamax.bench.worker import Contender
 
 ROOT = Path(__file__).parents[2]
-ENGINE = Path(__file__).parent / "llama_cpp_engine.py"
-RIVAL = "llama.cpp"
+ENGINES = Path(__file__).parent
+RIVAL, GENAI = "llama.cpp", "onnxruntime-genai"
 
 
 def rival_contender(path: Path, threads: int, python: str) -> Contender:
     """llama.cpp with one file, run by ``python``, which has llama-cpp-python."""
+    return _foreign(RIVAL, "llama_cpp_engine.py", path, threads, python)
+
+
+def genai_contender(directory: Path, threads: int, python: str) -> Contender:
+    """onnxruntime-genai with a model that its builder made, run by ``python``, which has it."""
+    return _foreign(GENAI, "genai_engine.py", directory, threads, python)
+
+
+def _foreign(label: str, engine: str, model: Path, threads: int, python: str) -> Contender:
     # That Python may be one without ollamax; its worker needs ollamax.bench.work.
     environment = {"PYTHONPATH": str(ROOT / "core" / "src")}
-    return Contender(RIVAL, [python, str(ENGINE), str(path), f"--threads={threads}"], environment)
+    return Contender(label, [python, str(ENGINES / engine), str(model), f"--threads={threads}"], environment)
 
 
 def models_of(known: Collection[str]) -> Callable[[str], list[str]]:
