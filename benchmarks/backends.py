@@ -16,7 +16,7 @@ onnxruntime-genai takes part too, with models of Q4_0 only, whose weights its ow
     python -m venv genai && genai/bin/pip install onnxruntime-genai==0.18.0 onnx-ir torch transformers gguf
     python benchmarks/backends.py --genai genai/bin/python --models "llama-1b Q4_0" --rows prompt,decode
 
-Its model is made once, beside the file (engines/genai_model.py), which takes a minute and 5 GB of memory. Its rates are
+Its model is made once, beside the file (engines/genai_model.py), which takes a minute. Its rates are
 in lines of their own, "beside onnxruntime-genai", in llama.cpp's place.
 """
 
@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 from engines.backend_report import Line, Target, kept_rates, lines_of, write_section
@@ -87,6 +86,8 @@ def contenders(path: Path, given: argparse.Namespace) -> list[Contender]:
     found.append(rival_contender(path, given.threads, given.rival))
     if given.genai:
         found.append(genai_contender(built_model(path, given.genai), given.threads, given.genai))
+    if "onnx" in given.backend and {"start", "memory"} & set(given.rows):
+        found.insert(0, kept_contender(path, given))
     return found
 
 
@@ -96,7 +97,7 @@ def kept_contender(path: Path, given: argparse.Namespace) -> Contender:
     create(name, parse_modelfile(f"FROM ./{path.name}"), path.parent, store=Store(store))
     options = {"num_thread": given.threads, "num_batch": 512, "cache_type": CACHE["onnx"], "label": KEPT}
     environment = {"OLLAMAX_MODELS": str(store), "OLLAMAX_KEEP_COMPILED": "1"}
-    return replace(own_contender(name, "onnx", **options), environment=environment)
+    return replace(own_contender(name, "onnx", **options), environment=environment, only_fresh=True)
 
 
 def measure(path: Path, given: argparse.Namespace, sizes: Sizes) -> tuple[dict[str, str], Iterator[Measured]]:
@@ -104,16 +105,10 @@ def measure(path: Path, given: argparse.Namespace, sizes: Sizes) -> tuple[dict[s
     trained = min(shape.context for shape in SHAPES.values())
     jobs, left = plan(sizes, given.rows, trained)
     assert not left
-    usual = contenders(path, given)
-    cold = "onnx" in given.backend and {"start", "memory"} & set(given.rows)
-    fresh = [kept_contender(path, given), *usual] if cold else usual
-    abouts = Measurement(fresh, given.pairs).about(context=64)
+    measurement = Measurement(contenders(path, given), given.pairs)
+    abouts = measurement.about(context=64)
     versions = {name: text for about in abouts.values() for name, text in about["versions"].items()}
-    rows = (
-        Measurement(contending, given.pairs).run([job for job in jobs if job.fresh is alone], abouts)
-        for contending, alone in ((fresh, True), (usual, False))
-    )
-    return versions, chain.from_iterable(rows)
+    return versions, measurement.run(jobs, abouts)
 
 
 def chosen_backends(text: str) -> list[str]:

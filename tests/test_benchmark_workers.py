@@ -168,7 +168,7 @@ def test_backends_are_measured_beside_llama_cpp(make, backends):
     given = backends.options().parse_args(asked)
     versions, rows = backends.measure(make("Q8_0"), given, Sizes(prompts=(20,), steps=3, depths=(0, 17)))
     found = list(rows)
-    assert {"ollamax-core", "llama-cpp-python"} <= versions.keys()
+    assert {"ollamax-core", "ollamax-backend-onnx", "onnxruntime", "mlx", "llama-cpp-python"} <= versions.keys()
     assert [row.row.title for row in found] == ["prompt 20", "decode 3 behind 0", "decode 3 behind 17"]
     for row in found:
         lines = backends.lines_of("tiny", row, backends.TARGETS)
@@ -180,6 +180,7 @@ def test_a_stored_model_is_measured_with_what_is_kept_of_it(make, backends, tmp_
     given = backends.options().parse_args(["--folder", str(tmp_path), "--threads", "1"])
     contender = backends.kept_contender(make("Q8_0"), given)
     assert contender.label == backends.KEPT
+    assert contender.only_fresh
     with contender.start(64) as worker:
         assert worker.run("prompt", 4)[0] > 0
     assert [path for path in (tmp_path / "store" / "compiled").rglob("onnx-*/*") if path.stat().st_size]

@@ -88,6 +88,13 @@ def test_contenders_take_turns_and_what_one_cannot_do_is_told(echo):
     assert overhead.ratios("echo") == {}
 
 
+def test_a_contender_may_take_part_in_fresh_rows_alone(echo):
+    jobs, _ = plan(Sizes(prompts=(4,)), ["prompt", "start"], trained=100_000)
+    measurement = Measurement([echo, Contender("cold", echo.command, only_fresh=True)], lambda kind: 1)
+    found = {row.row.title: list(row.samples) for row in measurement.run(jobs, measurement.about(context=1))}
+    assert found == {"start to first token": ["echo", "cold"], "prompt 4": ["echo"]}
+
+
 def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path):
     missing = own_contender(str(tmp_path / "none.gguf"), "cpu")
     with pytest.raises(BenchmarkError, match=r"^cpu: .*none\.gguf"), missing.start(context=8) as worker:

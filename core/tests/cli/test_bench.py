@@ -35,7 +35,7 @@ def test_json_has_every_row_with_samples_and_what_was_measured():
     assert rows["Python's share of a step"]["samples"] == {}
     assert "does not count" in rows["Python's share of a step"]["left_out"]["cpu"]
     assert rows["peak memory"]["medians"]["cpu"] > 10
-    assert document["backends"]["cpu"]["versions"]["ollamax-core"]
+    assert document["backends"]["cpu"]["versions"]["ollamax-backend-cpu"]
     assert document["machine"]["bandwidth"] > 0
     options = document["options"]
     assert (options["num_thread"], options["num_batch"], options["cache_type"]) == (1, 4, "f16")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
@@ -14,6 +16,7 @@ from ollamax.engine.draft_length import StepCosts
 from ollamax.engine.generate import Generation
 from ollamax.engine.model import Model
 from ollamax.engine.sequence import Sequence as Held
+from ollamax.plugins.discovery import GROUP
 
 
 class Own:
@@ -28,16 +31,12 @@ class Own:
         """See work.Engine."""
         backend = self._model.backend
         package = type(backend).__module__.partition(".")[0]
-        named = {"ollamax-core", "numpy", *metadata.packages_distributions().get(package, ())}
         cannot = {}
         if backend.compute_seconds is None:
             cannot["overhead"] = f"backend {backend.name} does not count the time in which it computes"
         return {
             "backend": backend.name,
-            "versions": {
-                "python": platform.python_version(),
-                **{name: metadata.version(name) for name in sorted(named)},
-            },
+            "versions": {"python": platform.python_version(), **_versions(package)},
             "devices": [{"name": device.name, "kind": device.kind} for device in backend.probe().devices],
             "step_bytes": self._model.step_bytes,
             "cannot": cannot,
@@ -132,6 +131,20 @@ def main() -> None:
         return Own(model)
 
     serve(load)
+
+
+def _versions(package: str) -> dict[str, str]:
+    """Those of core, of the distribution whose plugin is in ``package``, and of what that requires."""
+    owners = (entry.dist for entry in metadata.entry_points(group=GROUP) if entry.module.partition(".")[0] == package)
+    owner = next(owners, None)
+    named = {"ollamax-core", "numpy"}
+    if owner is not None:
+        named |= {owner.name, *(re.split(r"[^\w.-]", required)[0] for required in owner.requires or ())}
+    found = {}
+    for name in sorted(named):
+        with suppress(metadata.PackageNotFoundError):  # what another platform requires
+            found[name] = metadata.version(name)
+    return found
 
 
 if __name__ == "__main__":

@@ -72,6 +72,8 @@ class Measurement:
         with ExitStack() as stack:
             workers: dict[str, Worker] = {}
             for contender in self.contenders:
+                if contender.only_fresh:
+                    continue
                 self.tell(f"loading ({contender.label})")
                 workers[contender.label] = stack.enter_context(contender.start(context, sequences))
             for job in jobs:

@@ -19,12 +19,13 @@ from ollamax.errors import BenchmarkError, one_line
 class Contender:
     """An engine with a model: the ``command`` that starts its worker (see ``work.serve``).
 
-    ``environment`` is laid over that of this process.
+    ``environment`` is laid over that of this process. ``only_fresh``: it takes part in rows of a fresh process alone.
     """
 
     label: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    only_fresh: bool = False
 
     def start(self, context: int, sequences: int = 1) -> Worker:
         """A worker whose cache has ``context`` cells for each of ``sequences``."""
