@@ -3,9 +3,9 @@
 The values go to a Hugging Face directory in float16, and the builder rounds them to symmetric blocks of 32 elements in
 4 bits (RTN), with products in int8 (accuracy level 4). Rounding a Q4_0 block again finds the same scale, for the
 largest value of a block is -8 times the scale in both formats: all 973,078,528 weights of the 1B model's layers, and
-all 357,826,560 of the 0.5B model's, came back equal. The embedding is what differs: one matrix of 8 bits in blocks of
-32 for tokens and logits, 10 bits a weight with scales and sums, where Q4_0 files have Q6_K or Q8_0; of the 1B model its
-values move by 0.4 % of their mean size. (By the builder's defaults it has 4 bits, and values move by 9 %.)
+all 357,826,560 of the 0.5B model's, came back equal. What differs is the matrix of the logits: 8 bits in blocks of 32,
+where Q4_0 files have Q6_K or Q8_0; of the 1B model its values move by 0.4 % of their mean size. (By the builder's
+defaults it has 4 bits, and values move by 9 %.)
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def checkpoint_config(file: GGUFFile) -> dict[str, Any]:
         "rope_theta": keys[f"{family}.rope.freq_base"],
         "max_position_embeddings": keys[f"{family}.context_length"],
         "hidden_act": "silu",
-        "tie_word_embeddings": "output.weight" not in file.tensors,
+        "tie_word_embeddings": False,
         "torch_dtype": "float16",
         "bos_token_id": 0,
         "eos_token_id": 0,
@@ -106,13 +106,19 @@ def checkpoint_config(file: GGUFFile) -> dict[str, Any]:
 
 
 def values(file: GGUFFile, converter: Converter) -> Iterator[tuple[str, npt.NDArray[np.float16]]]:
-    """The tensors of a checkpoint by its names, rows in its order."""
+    """The tensors of a checkpoint by its names, rows in its order.
+
+    A tied embedding comes twice: of one that the logits share, in 8 bits, the builder makes a model that has no such
+    weight.
+    """
     layers = range(int(converter.config["num_hidden_layers"]))
     modules = ["model.embed_tokens", "model.norm", "lm_head"]
     modules += [f"model.layers.{layer}.{module}" for layer in layers for module in LAYER]
     for source in (f"{module}.{leaf}" for module in modules for leaf in ("weight", "bias")):
-        name = gguf_name(converter, source)
-        info = file.tensors.get(name or "")
+        name = gguf_name(converter, source) or ""
+        if name == "output.weight" and name not in file.tensors:
+            name = "token_embd.weight"
+        info = file.tensors.get(name)
         if info is None:
             continue
         value = dequantize(file.tensor_bytes(info.name), info.dtype, info.shape)
