@@ -232,15 +232,17 @@ def test_onnxruntime_genai_takes_part_with_q4_0_only(backends, monkeypatch):
         backends.main()
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("family", ["llama", "qwen2"])
 def test_a_checkpoint_for_onnxruntime_genai_is_the_model(make, backends, tmp_path, family):
+    import torch
+    import transformers
     from engines.genai_model import write_checkpoint
 
     path = make("Q4_0", family)
     write_checkpoint(path, tmp_path / "checkpoint")
     with ollamax.load(path, backend="cpu") as model:
         expected = model.logits([1, 2, 3])
-    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
     there = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "checkpoint", dtype=torch.float32)
     with torch.no_grad():
         found = there(torch.tensor([[1, 2, 3]])).logits[0].numpy()
