@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 WIDTH = 512
 """Elements of a row: two blocks of the largest type."""
 
-_SCALES = {DType.Q2_K: (80, 82), DType.Q3_K: (108,), DType.Q6_K: (208,), DType.Q4_K: (0, 2), DType.Q5_K: (0, 2)}
-"""Where the float16 scales of a block lie, for types that core does not write; else it is in front (ggml-common.h)."""
+_SCALES = {DType.Q2_K: (80, 82), DType.Q3_K: (108,), DType.Q6_K: (208,)}
+_SCALES |= dict.fromkeys((DType.Q4_1, DType.Q5_1, DType.Q4_K, DType.Q5_K), (0, 2))
+"""Where the float16 scales and minima of a block lie; of other types one is in front (ggml-common.h)."""
+
+_EXTREMES = np.array([65504, -65504, 2.0**-24, -(2.0**-14), 0, -0.0, 1.25], np.float16)
 
 
 def _decodable(dtype: DType) -> bool:
@@ -51,9 +54,19 @@ def float_weight(name: str, values: Array) -> Weight:
     return Weight(name, DType.F32, values.shape, data)
 
 
-def scale_place(dtype: DType) -> int:
-    """Where the first scale of a block lies."""
-    return _SCALES.get(dtype, (0,))[0]
+def scale_places(dtype: DType) -> tuple[int, ...]:
+    """Where a block's float16 scale lies, and its minimum if it has one."""
+    return _SCALES.get(dtype, (0,))
+
+
+def extreme_weight(dtype: DType, width: int, name: str = "w") -> Weight:
+    """A weight ``(97, width)`` of a type in blocks, of any bits, with the largest scales, the least, and zeros."""
+    blocks = np.random.default_rng(int(dtype)).integers(0, 256, (97 * width // dtype.block_size, dtype.block_bytes))
+    stored = blocks.astype(np.uint8)
+    for index, place in enumerate(scale_places(dtype)):
+        scales = _EXTREMES[np.arange(len(stored)) // len(_EXTREMES) ** index % len(_EXTREMES)]
+        stored[:, place : place + 2] = scales.view(np.uint8).reshape(-1, 2)
+    return Weight(name, dtype, (97, width), stored.reshape(-1))
 
 
 def _bytes(dtype: DType, rows: int) -> Array:
@@ -73,7 +86,7 @@ def _bytes(dtype: DType, rows: int) -> Array:
         return blocks.reshape(-1)
     # Values should come out around one, whatever the type makes of a scale.
     lowest, highest = (0.2, 0.5) if dtype is DType.Q1_0 else (0.01, 0.1)
-    for place in _SCALES.get(dtype, (0,)):
+    for place in scale_places(dtype):
         scales = random.uniform(lowest, highest, len(blocks)).astype(np.float16)
         blocks[:, place : place + 2] = scales.view(np.uint8).reshape(-1, 2)
     return blocks.reshape(-1)

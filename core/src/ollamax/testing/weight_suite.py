@@ -12,7 +12,7 @@ from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.tensor import apply, graph_input, optional, weight
 from ollamax.testing.framework import pytest
-from ollamax.testing.weight_cases import STORED, WIDTH, float_weight, random_weight, scale_place, values_of
+from ollamax.testing.weight_cases import STORED, WIDTH, float_weight, random_weight, scale_places, values_of
 from ollamax.types import DType
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class WeightSuite:
     def test_a_scale_that_is_no_number_spoils_its_own_row_alone(self, dtype: DType) -> None:
         """A damaged file's other values are as they were."""
         stored = random_weight(dtype, 8)
-        place = scale_place(dtype)
+        place = scale_places(dtype)[0]
         stored.data[place : place + 2] = np.array([np.inf], np.float16).view(np.uint8)
         backend = self.backend()
         backend.load({"w": stored})
