@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Metal(Backend):
-    """Runs every op with MLX in float32; Q4_0, Q4_1 and Q8_0 weights stay in blocks, without loss.
+    """Runs every op with MLX in float32; weights of the types in ``ollamax.ml.blocks`` stay in blocks.
 
     Caches are kept as float32, float16 or Q8_0. The constructor raises BackendError for another type, for a number of
     threads, which MLX does not let one choose, and where MLX cannot be loaded.
@@ -67,10 +67,10 @@ class Metal(Backend):
         self._weights = Weights(weights, self._device, progress)
 
     def read_bytes(self, matrix: TensorInfo) -> int:
-        """Numbers, scales and offsets of blocks; other matrices are kept as float32."""
-        from ollamax_backend_metal.blocks import kept_bytes
+        """Numbers, scales and offsets of blocks, numbers twice for two products; other matrices are float32."""
+        from ollamax_backend_metal.blocks import read_bytes
 
-        return kept_bytes(matrix)
+        return read_bytes(matrix)
 
     def build(self, graph: Graph) -> Program:
         """A walk over the graph at every run, or what MLX compiled of one; MLX computes what it collected."""

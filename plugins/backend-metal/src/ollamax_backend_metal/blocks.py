@@ -1,9 +1,12 @@
 """Weights in blocks as MLX multiplies with them: packed numbers, and a scale and an offset for each group of 32.
 
 MLX's layout is that of ``mx.quantize``: element ``i`` of a row of ``b`` bits starts at bit ``b i`` of a row of uint32,
-and stands for ``scale * number + offset``. With float32 scales and offsets values are the same, but for the last bits
-of float32. MLX knows no groups of 16: such a block is the first half of a group, and the second half is multiplied
-with zeros.
+and stands for ``scale * number + offset``. MLX knows no groups of 16. A matrix with such blocks is multiplied twice,
+with the scales of the first halves of groups and with those of the second; the other inputs are zero each time.
+
+Scales and offsets are exact in float32: a float16 times at most 8 bits, and a scale times a power of two. So are scales
+times numbers, and a sum is rounded once where the file has a minimum, as by its definition. Hence values are those of
+``dequantize``, but for Q6_K: a scale of 19 bits times a number of 6 is rounded, by at most 2^-24 of ``63 scale``.
 """
 
 from __future__ import annotations
@@ -27,16 +30,14 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """``numbers (rows, groups * bits)`` uint32, ``scales`` and ``offsets (rows, groups)`` float32.
+    """``numbers (rows, width * bits / 32)`` uint32; ``scalings`` are scales and offsets ``(rows, width / 32)`` float32.
 
-    ``block`` elements of a row, 16 or 32, are in a group.
+    There is one such pair, or one for each half of a group.
     """
 
     bits: int
-    block: int
     numbers: Any
-    scales: Any
-    offsets: Any
+    scalings: tuple[tuple[Any, Any], ...]
 
 
 def pack(stored: Weight) -> Packed | None:
@@ -45,43 +46,43 @@ def pack(stored: Weight) -> Packed | None:
     if blocks is None or len(stored.shape) != 2:
         return None
     rows, width = stored.shape
-    groups, step = width // blocks.block, max(1, _CHUNK // width)
-    data = stored.data.reshape(rows, -1, stored.dtype.block_bytes)
-    words = np.empty((rows, groups * blocks.bits), np.uint32)
-    scales, offsets = np.empty((rows, groups), np.float32), np.empty((rows, groups), np.float32)
+    step, data = max(1, _CHUNK // width), stored.data.reshape(rows, -1, stored.dtype.block_bytes)
+    words = np.empty((rows, width * blocks.bits // 32), np.uint32)
+    scales, offsets = np.empty((2, GROUP // blocks.block, rows, width // GROUP), np.float32)
     for start in range(0, rows, step):
         part = slice(start, start + step)
         found = take_apart(data[part], stored.dtype)
         if found is None:
             return None
-        words[part] = _words(found.numbers.reshape(-1, groups, blocks.block), blocks.bits)
-        scales[part], offsets[part] = found.scales, found.scales * np.float32(-blocks.zero)
-        if found.minima is not None:
-            offsets[part] += found.minima
-    return Packed(blocks.bits, blocks.block, words, scales, offsets) if np.isfinite(offsets).all() else None
+        words[part] = _words(found.numbers, blocks.bits)
+        for half in range(len(scales)):
+            own = slice(half, None, len(scales))
+            scales[half, part] = found.scales[:, own]
+            np.multiply(scales[half, part], np.float32(-blocks.zero), out=offsets[half, part])
+            if found.minima is not None:
+                offsets[half, part] += found.minima[:, own]
+    return Packed(blocks.bits, words, tuple(zip(scales, offsets, strict=True)))
 
 
-def kept_bytes(matrix: TensorInfo) -> int:
-    """Bytes of a matrix on the device."""
+def read_bytes(matrix: TensorInfo) -> int:
+    """Bytes that products with a matrix read: the numbers once for each pair of scales and offsets, or float32."""
     blocks = BLOCKS.get(matrix.dtype)
     if blocks is None or len(matrix.shape) != 2:
         return 4 * matrix.elements
-    return matrix.elements // blocks.block * (GROUP * blocks.bits // 8 + 8)
+    return matrix.elements * blocks.bits // 8 * (GROUP // blocks.block) + matrix.elements // blocks.block * 8
 
 
 def _words(numbers: Array, bits: int) -> Array:
-    """Numbers ``(rows, groups, block)`` one after another in bits, with zeros behind blocks of less than a group."""
-    rows, groups, block = numbers.shape
-    if bits == 8 and block == GROUP:
-        return numbers.reshape(rows, -1).view("<u4")
-    eights = numbers.reshape(rows, groups, block // 8, 8)
-    made = np.zeros((rows, groups, GROUP // 8, bits), np.uint8)
-    used = made[:, :, : block // 8]
-    for number in range(8):
-        for byte in range(bits):
-            place = number * bits - 8 * byte
-            if 0 <= place < 8:
-                used[..., byte] |= eights[..., number] << place
-            elif -bits < place < 0:
-                used[..., byte] |= eights[..., number] >> -place
-    return made.reshape(rows, -1).view("<u4")
+    """Bytes ``(rows, width)``, width a multiple of 32, moved together to numbers of ``bits``.
+
+    Pairs, fours and eights are joined within words of their size; of an eight's bytes the first ``bits`` are used.
+    """
+    if bits == 8:
+        return numbers.view("<u4")
+    for size in (2, 4, 8):
+        pairs = numbers.view(f"<u{size}")
+        numbers = pairs >> 4 * size
+        numbers <<= bits * size // 2
+        numbers |= pairs & ((1 << 4 * size) - 1)
+    cut = np.dtype({"names": ["used"], "formats": [f"V{bits}"], "itemsize": 8})
+    return np.ascontiguousarray(numbers.view(cut)["used"]).view(np.uint8).view("<u4")

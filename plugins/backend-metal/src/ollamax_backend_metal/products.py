@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -31,18 +32,23 @@ def _linear(r: Run, node: Tensor) -> Any:
     x, weight = r.value(node.srcs[0]), node.srcs[1]
     matrix = r.weights.matrix(weight.attrs["name"]) if weight.op is Op.WEIGHT else r.value(weight)
     rows = x.reshape(-1, x.shape[-1])
-    if isinstance(matrix, Packed):
-        if matrix.block < GROUP:
-            apart = rows.reshape(rows.shape[0], -1, matrix.block)
-            rows = mx.pad(apart, [(0, 0), (0, 0), (0, GROUP - matrix.block)]).reshape(rows.shape[0], -1)
-        kept = matrix.numbers, matrix.scales, matrix.offsets
-        product = mx.quantized_matmul(rows, *kept, transpose=True, group_size=GROUP, bits=matrix.bits)
-    else:
-        product = rows @ matrix.T
+    product = _in_blocks(rows, matrix) if isinstance(matrix, Packed) else rows @ matrix.T
     bias = extra_sources(node).get("bias")
     if bias is not None:
         product = product + r.value(bias)
     return product.reshape(r.sizes(node))
+
+
+def _in_blocks(rows: Any, matrix: Packed) -> Any:
+    """One product, or the sum of two, each with the inputs that its scales belong to."""
+    multiply = partial(mx.quantized_matmul, transpose=True, group_size=GROUP, bits=matrix.bits)
+    if len(matrix.scalings) == 1:
+        return multiply(rows, matrix.numbers, *matrix.scalings[0])
+    first = mx.arange(rows.shape[-1]) % GROUP < GROUP // 2
+    halves = mx.where(first, rows, 0.0), mx.where(first, 0.0, rows)
+    pairs = zip(halves, matrix.scalings, strict=True)
+    left, right = (multiply(half, matrix.numbers, *scaling) for half, scaling in pairs)
+    return left + right
 
 
 def from_host(node: Tensor) -> bool:

@@ -34,8 +34,8 @@ class Weights(StoredWeights):
                 self._matrices[name] = self.whole(name)
             else:
                 put = self._device.put
-                kept = Packed(packed.bits, packed.block, put(packed.numbers), put(packed.scales), put(packed.offsets))
-                self._matrices[name] = kept
+                scalings = tuple((put(scales), put(offsets)) for scales, offsets in packed.scalings)
+                self._matrices[name] = Packed(packed.bits, put(packed.numbers), scalings)
                 self._count(stored)
         return self._matrices[name]
 
