@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ollamax.ml.blocks import BLOCKS
-from ollamax.testing.weight_cases import extreme_weight, random_weight, scale_places, values_of
+from ollamax.testing.weight_cases import WIDTH, extreme_weight, random_weight, scale_places, values_of
 from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType, TensorInfo
 from ollamax_backend_metal.backend import Metal
@@ -75,3 +75,12 @@ def test_a_scale_that_is_no_number_is_left_to_float32(
 
 def test_other_matrices_are_read_as_float32() -> None:
     assert Metal().read_bytes(TensorInfo("w", DType.F16, (3, 8))) == 96
+
+
+@pytest.mark.parametrize("dtype", [DType.Q8_0, DType.Q6_K, DType.F32])
+def test_a_product_of_no_rows_is_empty(dtype: DType) -> None:
+    backend = Metal()
+    backend.load({"w": random_weight(dtype, 40)})
+    program = backend.compile(linear_graph(40, WIDTH, dtype))
+    assert program.run({"x": np.zeros((0, WIDTH), np.float32)}, {"T": 0})["out"].shape == (0, 40)
+    backend.close()

@@ -126,3 +126,14 @@ def test_pieces_are_equal_only_if_they_compute_the_same(change: str) -> None:
 def test_stages_of_a_graph_that_nobody_announced_is_the_graph() -> None:
     one = graph("ab")
     assert [stage.graph for stage in Stages().of(one)] == [one]
+
+
+def test_weights_that_are_loaded_later_are_those_of_later_programs(backend: ONNX) -> None:
+    graphs = [graph("ab"), graph("aeb")]
+    backend.prepare(graphs)
+    before = backend.compile(graphs[0]).run(GIVEN, DIMS)["out"]
+    twice = {
+        name: Weight(name, DType.F32, (WIDTH, WIDTH), (2 * values(name)).reshape(-1).view(np.uint8)) for name in "iabeh"
+    }
+    backend.load(twice)
+    assert np.abs(backend.compile(graphs[0]).run(GIVEN, DIMS)["out"] - before).max() > 0.1 * np.abs(before).max()

@@ -39,3 +39,4 @@ def test_blocks_lose_nothing(dtype: DType, kept: bool, tmp_path: Path, monkeypat
 
 def test_other_matrices_are_read_as_float32() -> None:
     assert ONNX().read_bytes(TensorInfo("w", DType.F16, (3, 8))) == 96
+    assert ONNX().read_bytes(TensorInfo("w", DType.Q8_0, (2, 3, 64))) == 4 * 2 * 3 * 64

@@ -41,6 +41,8 @@ def _linear(r: Run, node: Tensor) -> Any:
 
 def _in_blocks(rows: Any, matrix: Packed) -> Any:
     """One product, or the sum of two, each with the inputs that its scales belong to."""
+    if not rows.shape[0]:  # on a processor MLX divides by it
+        return mx.zeros((0, matrix.numbers.shape[0]))
     multiply = partial(mx.quantized_matmul, transpose=True, group_size=GROUP, bits=matrix.bits)
     if len(matrix.scalings) == 1:
         return multiply(rows, matrix.numbers, *matrix.scalings[0])

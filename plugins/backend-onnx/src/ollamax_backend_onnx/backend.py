@@ -84,6 +84,7 @@ class ONNX(Backend):
 
         self.states.check_open()
         self._weights = Weights(weights, self._threads, progress, self.options.keep)
+        self._shared.clear()  # its programs hold the weights before
 
     def read_bytes(self, matrix: TensorInfo) -> int:
         """Numbers, scales and offsets of blocks; other matrices are kept as float32."""
@@ -95,6 +96,7 @@ class ONNX(Backend):
         """Find the parts that several of ``graphs`` have, which become one session each."""
         from ollamax_backend_onnx.stages import Stages
 
+        self.states.check_open()
         self._stages = Stages([lower(graph, self.ops, "backend onnx") for graph in graphs])
 
     def build(self, graph: Graph) -> Program:

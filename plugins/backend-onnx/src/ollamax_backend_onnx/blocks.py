@@ -36,7 +36,7 @@ def packed_bytes(matrix: TensorInfo) -> int:
 def form_of(matrix: Weight | TensorInfo) -> Form | None:
     """The sizes of a matrix once it is packed; None for a type that has no such form."""
     blocks = BLOCKS.get(matrix.dtype)
-    if blocks is None:
+    if blocks is None or len(matrix.shape) != 2:
         return None
     out, width = matrix.shape
     return Form(4 if blocks.bits <= 4 else 8, blocks.block, out, width // blocks.block, blocks.has_minimum)

@@ -226,9 +226,11 @@ class Builder:
 
     def model(self) -> ModelProto:
         """The finished model; large weights are external data in the file ``weights``, or in those of kept ones."""
+        nodes = self._used()
+        read = {name for node in nodes for name in node.input}
         large = (external(name, array, WEIGHTS_FILE) for name, array in self.large.items())
-        initializers = [*self._small.values(), *large, *self._placed.values()]
-        graph = helper.make_graph(self._used(), self.graph.name, self._inputs, self._outputs, initializers)
+        initializers = [*(small for name, small in self._small.items() if name in read), *large, *self._placed.values()]
+        graph = helper.make_graph(nodes, self.graph.name, self._inputs, self._outputs, initializers)
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(CONTRIB, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="ollamax-backend-onnx")
 

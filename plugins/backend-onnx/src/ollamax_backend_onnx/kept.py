@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Kept:
     """Files below ``directory``, which belongs to the weights of one model; None keeps nothing.
 
-    Each version of this package and of the runtime has a directory of its own. A file that is damaged counts as none,
+    Each version of this package and of the runtime has a directory of its own. A file of another size counts as none,
     and one that cannot be written is not an error.
     """
 

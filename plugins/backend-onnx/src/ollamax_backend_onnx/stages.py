@@ -19,7 +19,7 @@ Run = tuple[Key, ...]
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a graph; ``run`` is the same for the equal parts of other graphs, None for a graph of its own."""
+    """A part of a graph; ``run`` is the same for equal parts of other graphs, None for a graph that is not cut."""
 
     graph: Graph
     run: Run | None
