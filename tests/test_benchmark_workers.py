@@ -258,6 +258,13 @@ def test_a_python_without_onnxruntime_genai_is_named(make, backends):
     assert not path.with_suffix(".genai").exists()
 
 
+def test_a_program_that_is_not_there_is_named_before_any_work(make, backends):
+    from engines.genai_model import built_model
+
+    with pytest.raises(SystemExit, match="--genai /nowhere/python: no such program"):
+        built_model(make("Q4_0"), "/nowhere/python")
+
+
 def test_the_two_benchmarks_write_one_page(backends, rival, tmp_path, monkeypatch):
     from engines import report
     from engines.backend_report import write_section

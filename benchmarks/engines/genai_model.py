@@ -2,16 +2,15 @@
 
 The values go to a Hugging Face directory in float16, and the builder rounds them to symmetric blocks of 32 elements in
 4 bits (RTN), with products in int8 (accuracy level 4). Rounding a Q4_0 block again finds the same scale, for the
-largest value of a block is -8 times the scale in both formats: all 973,078,528 weights of the 1B model's layers, and
-all 357,826,560 of the 0.5B model's, came back equal. What differs is the matrix of the logits: 8 bits in blocks of 32,
-where Q4_0 files have Q6_K or Q8_0; of the 1B model its values move by 0.4 % of their mean size. (By the builder's
-defaults it has 4 bits, and values move by 9 %.)
+largest value of a block is -8 times the scale in both formats. What differs is the matrix of the logits: 8 bits in
+blocks of 32, where Q4_0 files have Q6_K or Q8_0. (By the builder's defaults it has 4 bits.)
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -45,8 +44,12 @@ OPTIONS = (
 def built_model(path: Path, python: str) -> Path:
     """The directory of the model that the builder of ``python`` makes of ``path``, beside it, unless it is there.
 
+    One that was made with other options, or by another version, has to be deleted by hand.
+
     Raises SystemExit where that Python has no onnxruntime-genai, or its builder fails.
     """
+    if shutil.which(python) is None:
+        raise SystemExit(f"--genai {python}: no such program; give the Python that has onnxruntime-genai")
     made = path.with_suffix(".genai")
     if made.exists():
         return made

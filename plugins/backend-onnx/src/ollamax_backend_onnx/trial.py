@@ -31,7 +31,7 @@ _SHAPES = {
 _DIMS = {"N": 2, "T": 3, "S": 6}
 _SLOTS, _CELLS = 3, 9
 _TOLERANCE = 0.05
-"""Of the largest value; blocks multiplied with 8 bits stay below a third of it."""
+"""Of the largest value: more than activations of 8 bits are off by, less than what a fault in one operation does."""
 
 
 def attempt(provider: str, threads: int, level: int) -> None:
