@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 """Elements converted at a time."""
+_LARGEST = (32 << 20) - (64 << 10)
+"""Bytes; a little less than the largest block that glibc's heap adapts to (DEFAULT_MMAP_THRESHOLD_MAX, mallopt(3))."""
 
 
 def packed_bytes(matrix: TensorInfo) -> int:
@@ -58,6 +60,7 @@ def pack(weight: Weight, form: Form, put: Callable[[int, Array], None], threads:
             put(place, array)
         return True
 
+    np.empty(_LARGEST, np.uint8)  # once that was freed, glibc keeps the pages of freed blocks: half the time of a load
     with ThreadPoolExecutor(threads) as workers:
         return all(workers.map(convert, range(0, form.out, step)))
 

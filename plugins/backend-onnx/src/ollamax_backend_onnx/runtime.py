@@ -63,6 +63,8 @@ def open_session(builder: Builder, provider: str, threads: int) -> tuple[Any, li
     options.enable_mem_pattern = False  # a plan for every size that was ever run would pile up
     options.log_severity_level = 4  # what it logs as an error it raises too
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    if builder.weights.directory is None:  # it would hold on to what it maps from kept files until all is packed
+        options.add_session_config_entry("session.prepack.enable_parallel", "1")
     held = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in builder.large.values()]
     for name, value in zip(builder.large, held, strict=True):
         options.add_initializer(name, value)
