@@ -1,5 +1,6 @@
 """What a backend made of a stored model's weights is kept for the next time, if that is asked for."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,31 @@ def test_nothing_is_kept_unasked_or_outside_of_the_store(stored: Path, monkeypat
 def test_a_directory_that_cannot_be_written_is_no_error(stored: Path) -> None:
     (stored / "compiled").write_text("a file where a directory would be")
     assert logits().shape == (len(IDS), 258)
+
+
+def test_what_is_not_safely_on_the_disk_is_not_kept(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "the disk broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ollamax_backend_onnx.kept.os.fsync", fail)
+        expected = logits()
+    assert [path.name for path in kept(stored)] == [keeping.WEIGHTS_FILE]
+    np.testing.assert_array_equal(logits(), expected)
+    assert len(kept(stored)) == FILES
+
+
+def test_a_directory_without_its_empty_file_that_cannot_be_written(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, expected = Path.touch, logits()
+
+    def touch(path: Path) -> None:
+        if path.is_relative_to(stored):
+            raise PermissionError(errno.EACCES, "read-only", str(path))
+        plain(path)
+
+    next(path for path in kept(stored) if path.name == keeping.WEIGHTS_FILE).unlink()
+    monkeypatch.setattr(Path, "touch", touch)
+    monkeypatch.setattr("ollamax_backend_onnx.builder._INLINE", 64)
+    np.testing.assert_array_equal(logits(), expected)

@@ -15,6 +15,7 @@ from ollamax.ml import Graph, Kind, Op, Tensor
 from ollamax.ml.graph import state_name
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax.ml.shape import Dim, Shape
+from ollamax_backend_onnx.kept import WEIGHTS_FILE
 from ollamax_backend_onnx.packed import Packed
 from ollamax_backend_onnx.states import ONNXState, ONNXStates
 from ollamax_backend_onnx.weights import Weights
@@ -265,10 +266,6 @@ def external(name: str, array: Array, file: str, offset: int = 0) -> TensorProto
     for key, value in (("location", file), ("offset", offset), ("length", array.nbytes)):
         tensor.external_data.add(key=key, value=str(value))
     return tensor
-
-
-WEIGHTS_FILE = "weights"
-"""The name of the file that large weights would lie in."""
 
 
 def _port(graph: Graph, state: ONNXState) -> StatePort:

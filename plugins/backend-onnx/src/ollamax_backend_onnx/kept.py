@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 import threading
 from importlib.metadata import version
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+WEIGHTS_FILE = "weights"
+"""The file that a session's large weights are said to lie in. It is empty: the runtime is given them otherwise."""
+
 
 class Kept:
     """Files below ``directory``, which belongs to the weights of one model; None keeps nothing.
 
-    Each version of this package and of the runtime has a directory of its own. A file of another size counts as none,
-    and one that cannot be written is not an error.
+    Each version of this package and of the runtime has a directory of its own. A file is there once it is whole and on
+    the disk; one of another size counts as none, and one that cannot be written is not an error.
     """
 
     def __init__(self, directory: Path | None) -> None:
@@ -35,15 +39,15 @@ class Kept:
 
     @property
     def directory(self) -> Path | None:
-        """Where the files of all weights lie, side by side; None where nothing is kept."""
-        return self._directory if self._directory is not None and self._directory.is_dir() else None
+        """Where the files of all weights lie, side by side, ``WEIGHTS_FILE`` too; None where nothing is kept."""
+        return self._directory if self._directory is not None and (self._directory / WEIGHTS_FILE).is_file() else None
 
     def find(self, weight: Weight) -> Packed | None:
         """What was kept of a weight, mapped from its file."""
-        form = form_of(weight)
-        if self._directory is None or form is None:
+        form, directory = form_of(weight), self.directory
+        if directory is None or form is None:
             return None
-        file = self._directory / _file(weight)
+        file = directory / _file(weight)
         try:
             data = np.memmap(file, np.uint8, "r")
         except (OSError, ValueError):
@@ -59,6 +63,7 @@ class Kept:
             return pack_in_memory(weight, form, threads)
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
+            (self._directory / WEIGHTS_FILE).touch()
             with tempfile.TemporaryDirectory(dir=self._directory, ignore_cleanup_errors=True) as unfinished:
                 partial = Path(unfinished) / _file(weight)
                 if not _write(partial, weight, form, threads):
@@ -78,7 +83,10 @@ def _write(path: Path, weight: Weight, form: Form, threads: int) -> bool:
                 file.seek(place)
                 file.write(array.data)
 
-        return pack(weight, form, put, threads)
+        made = pack(weight, form, put, threads)
+        file.flush()
+        os.fsync(file.fileno())
+    return made
 
 
 def _file(weight: Weight) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +54,7 @@ def open_session(builder: Builder, provider: str, threads: int) -> tuple[Any, li
     The files that the model names for other weights are mapped while the runtime takes them over. Raises BackendError
     where it refuses the model.
     """
-    from ollamax_backend_onnx.builder import WEIGHTS_FILE
+    from ollamax_backend_onnx.kept import WEIGHTS_FILE
 
     onnxruntime, model = runtime(), builder.model().SerializeToString()
     options = onnxruntime.SessionOptions()
@@ -69,11 +68,10 @@ def open_session(builder: Builder, provider: str, threads: int) -> tuple[Any, li
     for name, value in zip(builder.large, held, strict=True):
         options.add_initializer(name, value)
     with tempfile.TemporaryDirectory() as folder:
-        # The runtime looks for the file of external data, and then takes none of it from there.
-        empty = (builder.weights.directory or Path(folder)) / WEIGHTS_FILE
-        with suppress(OSError):  # a kept directory that cannot be written has had it since it was made
-            empty.touch()
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(empty.parent))
+        directory = builder.weights.directory or Path(folder)
+        if builder.weights.directory is None:
+            (directory / WEIGHTS_FILE).touch()
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(directory))
         chosen = list(dict.fromkeys([provider, PROCESSOR]))
         try:
             session = onnxruntime.InferenceSession(model, options, providers=chosen)
