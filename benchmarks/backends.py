@@ -16,7 +16,7 @@ onnxruntime-genai takes part too, with models of Q4_0 only, whose weights its ow
     python -m venv genai && genai/bin/pip install onnxruntime-genai==0.18.0 onnx-ir torch transformers gguf
     python benchmarks/backends.py --genai genai/bin/python --models "llama-1b Q4_0" --rows prompt,decode
 
-Its model is made once, beside the file (engines/genai_model.py), which takes a minute. Its rates are
+Its model is made beside the file (engines/genai_model.py), which takes a minute, and kept there. Its rates are
 in lines of their own, "beside onnxruntime-genai", in llama.cpp's place.
 """
 

@@ -1,6 +1,8 @@
 """The benchmarks' models load, and workers do what they are told; how fast is for the benchmarks to say."""
 
 import argparse
+import json
+import os
 import platform
 import sys
 from dataclasses import replace
@@ -253,9 +255,38 @@ def test_a_python_without_onnxruntime_genai_is_named(make, backends):
     from engines.genai_model import built_model
 
     path = make("Q4_0")
-    with pytest.raises(SystemExit, match=f"--genai .*its model builder made nothing of {path.name}: .*genai"):
+    with pytest.raises(SystemExit, match=r"--genai .*it has no onnxruntime-genai; install it there with pip"):
         built_model(path, sys.executable)
     assert not path.with_suffix(".genai").exists()
+
+
+BUILDER = """#!/bin/sh
+here=$(dirname "$0")
+case "$*" in
+-c*) cat "$here/version" ;;
+*-o*) test -s "$here/version" || { echo "no way"; exit 1; }
+      while [ "$1" != -o ]; do shift; done; mkdir "$2"; echo built >> "$here/log" ;;
+esac
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the builder of the test is a shell script")
+def test_a_model_for_onnxruntime_genai_is_built_again_when_what_it_is_made_of_changed(make, backends, tmp_path):
+    from engines.genai_model import ORIGIN, built_model
+
+    program, version, path = tmp_path / "python", tmp_path / "version", make("Q4_0")
+    program.write_text(BUILDER)
+    program.chmod(0o755)
+    for number, (text, changed, built) in enumerate([("1", 5, 1), ("1", 5, 1), ("2", 5, 2), ("2", 6, 3)]):
+        version.write_text(text)
+        os.utime(path, (changed, changed))
+        made = built_model(path, str(program))
+        assert (tmp_path / "log").read_text().count("built") == built, number
+        assert json.loads((made / ORIGIN).read_text())["version"] == text
+    version.write_text("")
+    with pytest.raises(SystemExit, match=f"its model builder made nothing of {path.name}: no way"):
+        built_model(path, str(program))
+    assert (made / ORIGIN).exists()
 
 
 def test_a_program_that_is_not_there_is_named_before_any_work(make, backends):

@@ -39,19 +39,18 @@ OPTIONS = (
     *("block_size=32", "is_symmetric=true", "accuracy_level=4", "algo_config=default"),
     "matmul_mixed_precision=last_matmul:int8",
 )
+ORIGIN = "made-from.json"
+"""The file in a built model that says what it was made of."""
 
 
 def built_model(path: Path, python: str) -> Path:
-    """The directory of the model that the builder of ``python`` makes of ``path``, beside it, unless it is there.
+    """The directory of the model that the builder of ``python`` makes of ``path``, beside it.
 
-    One that was made with other options, or by another version, has to be deleted by hand.
-
+    One that is there is taken if it was made of the same file, by the same version and with the same options.
     Raises SystemExit where that Python has no onnxruntime-genai, or its builder fails.
     """
-    if shutil.which(python) is None:
-        raise SystemExit(f"--genai {python}: no such program; give the Python that has onnxruntime-genai")
-    made = path.with_suffix(".genai")
-    if made.exists():
+    made, origin = path.with_suffix(".genai"), describe(path, python)
+    if (made / ORIGIN).is_file() and (made / ORIGIN).read_text("utf-8") == origin:
         return made
     with tempfile.TemporaryDirectory(dir=path.parent) as name:
         checkpoint, new, log = Path(name, "checkpoint"), Path(name, "new"), Path(name, "log")
@@ -64,8 +63,24 @@ def built_model(path: Path, python: str) -> Path:
         if status:
             last = log.read_text("utf-8", "replace").strip().rpartition("\n")[2]
             raise SystemExit(f"--genai {python}: its model builder made nothing of {path.name}: {last}")
+        (new / ORIGIN).write_text(origin, "utf-8")
+        if made.exists():
+            shutil.rmtree(made)
         new.rename(made)
     return made
+
+
+def describe(path: Path, python: str) -> str:
+    """What a built model depends on, as JSON; raises SystemExit where that Python has no onnxruntime-genai."""
+    if shutil.which(python) is None:
+        raise SystemExit(f"--genai {python}: no such program; give the Python that has onnxruntime-genai")
+    ask = "from importlib.metadata import version; print(version('onnxruntime-genai'))"
+    found = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise SystemExit(f"--genai {python}: it has no onnxruntime-genai; install it there with pip")
+    state = path.stat()
+    parts = {"version": found.stdout.strip(), "options": OPTIONS, "bytes": state.st_size, "changed": state.st_mtime_ns}
+    return json.dumps(parts)
 
 
 def write_checkpoint(path: Path, directory: Path) -> None:
