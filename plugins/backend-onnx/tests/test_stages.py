@@ -1,11 +1,12 @@
 """Graphs with parts in common: one session for each part, and the results of the whole graphs."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ollamax.backend import Weight
+from ollamax.backend import BackendOptions, Weight
 from ollamax.ml import Graph, Kind, Op, Tensor
 from ollamax.ml.dtype import quantize
 from ollamax.ml.reference import evaluate
@@ -45,11 +46,16 @@ def graph(names: str) -> Graph:
     return Graph({"out": product(value, "h"), "light": everywhere})
 
 
+def loaded(dtype: DType = DType.F32, options: BackendOptions | None = None) -> ONNX:
+    backend = ONNX(options)
+    stored = {name: quantize(values(name), dtype).reshape(-1).view(np.uint8) for name in "abcdefghi"}
+    backend.load({name: Weight(name, dtype, (WIDTH, WIDTH), data) for name, data in stored.items()})
+    return backend
+
+
 @pytest.fixture
 def backend() -> Iterator[ONNX]:
-    backend = ONNX()
-    stored = {name: quantize(values(name), DType.F32).reshape(-1).view(np.uint8) for name in "abcdefghi"}
-    backend.load({name: Weight(name, DType.F32, (WIDTH, WIDTH), data) for name, data in stored.items()})
+    backend = loaded()
     yield backend
     backend.close()
 
@@ -79,6 +85,28 @@ def test_a_graph_alone_is_one_session(backend: ONNX) -> None:
 def test_what_two_graphs_share_is_held_once(backend: ONNX) -> None:
     check(backend, "abcd", "abecd", "abgcfd")
     assert programs(backend) == ["iab", "c", "dh", "e", "g", "f"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cache", "keep"),
+    [(DType.Q4_0, DType.F16, True), (DType.Q4_1, DType.Q8_0, True), (DType.Q8_0, DType.Q8_0, False)],
+)
+def test_weights_in_blocks_and_small_caches_are_those_of_whole_graphs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: DType, cache: DType, keep: bool
+) -> None:
+    monkeypatch.setattr("ollamax_backend_onnx.builder._INLINE", 64)  # so that weights lie outside of the models
+    graphs, options = [graph("abcd"), graph("abecd")], BackendOptions(cache_type=cache, keep=tmp_path if keep else None)
+    cut, whole = loaded(dtype, options), loaded(dtype, options)
+    cut.prepare(graphs)
+    pairs = [(cut.compile(one), whole.compile(one)) for one in graphs]
+    assert programs(cut) == ["iab", "cdh", "e"]
+    assert len(programs(whole)) == 2
+    for one, other in pairs * 2:
+        expected = other.run(GIVEN, DIMS)
+        for name, found in one.run(GIVEN, DIMS).items():
+            np.testing.assert_allclose(found, expected[name], rtol=1e-5, atol=1e-6)
+    cut.close()
+    whole.close()
 
 
 def test_graphs_without_common_products_are_one_session_each() -> None:
