@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from random_llama import write_random_llama
 
 import ollamax
@@ -65,8 +66,11 @@ def test_weights_of_every_kind_are_looked_up_and_multiplied(dtype: DType, tmp_pa
     ids = [5, 17, 200, 33, 91]
     with ollamax.load(path, backend="onnx") as model:
         expected = model.logits(ids)
-    found = Plain(export(str(path), "onnx", tmp_path / "out") / "step.onnx").logits(ids)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    plain = Plain(export(str(path), "onnx", tmp_path / "out") / "step.onnx")
+    np.testing.assert_allclose(plain.logits(ids), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    for beyond in (len(expected[0]), -len(expected[0]) - 1):
+        with pytest.raises(InvalidArgument, match="out of data bounds"):
+            plain.logits([beyond])
 
 
 def test_files_point_nowhere_but_beside_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
