@@ -64,6 +64,14 @@ class OpSuite:
         with pytest.raises(BackendError, match="2"):
             run_case(self.backend(), beyond)
 
+    @pytest.mark.parametrize("bad", [-1, 4])
+    def test_a_row_that_a_table_does_not_have(self, bad: int) -> None:
+        """Core does not check an index without a bound, such as these of an embedding."""
+        m = Maker()
+        beyond = m.case("embedding", apply(Op.EMBEDDING, m.weight(4, 3), m.given(1, 3, values=[[0, bad, 3]])))
+        with pytest.raises(BackendError, match=f"{bad}.*, expected 0 to 3"):
+            run_case(self.backend(), beyond)
+
     @pytest.mark.parametrize("slots", [[1], [0, 1], [0, 2], [2, 0], [3, 0, 1], [0, 1, 3]])
     def test_attention_over_states(self, slots: list[int]) -> None:
         """Whatever slots a step names, with every type of cache."""
