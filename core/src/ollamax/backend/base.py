@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ollamax.backend.bounds import GivenIndices
 from ollamax.backend.check import check_inputs
 from ollamax.backend.device import Probe
 from ollamax.backend.ranking import safe_probe
@@ -81,7 +82,7 @@ class Program(ABC):
     """A compiled graph."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+        self.graph, self._indices = graph, GivenIndices(graph)
 
     def run(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Outputs by name, as copies; ``dims`` gives every symbol a value.
@@ -89,6 +90,7 @@ class Program(ABC):
         Raises BackendError when an input is missing, has the wrong shape, or holds an index out of bounds.
         """
         check_inputs(self.graph, inputs, dims)
+        self._indices.check(inputs, dims)
         return self.execute(inputs, dims)
 
     def reserve(self, dims: Mapping[str, int]) -> None:  # noqa: B027 - most backends plan no memory

@@ -40,25 +40,13 @@ class StoredWeights:
         return stored
 
     def rows(self, name: str, ids: Array) -> Array:
-        """Rows ``ids (...)`` of a table ``(rows, width)`` as float32 ``(..., width)``; the table stays as stored.
-
-        Raises BackendError as ``check_rows`` does.
-        """
+        """Rows ``ids (...)`` of a table ``(rows, width)`` as float32 ``(..., width)``; the table stays as stored."""
         from ollamax.ml.dtype import dequantize
 
         stored = self.find(name)
         rows, width = stored.shape
-        self.check_rows(name, ids)
         picked = stored.data.reshape(rows, -1)[ids.reshape(-1)]
         return dequantize(picked.reshape(-1), stored.dtype, (ids.size, width)).reshape(*ids.shape, width)
-
-    def check_rows(self, name: str, ids: Array) -> None:
-        """Raise BackendError for a row that the table does not have."""
-        rows = self.find(name).shape[0]
-        if wrong := [row for row in ids.reshape(-1).tolist() if not 0 <= row < rows]:
-            raise BackendError(
-                f"backend {self._backend}: row {wrong[0]} of {name!r} is asked for, expected 0 to {rows - 1}"
-            )
 
     def count(self, stored: Weight) -> None:
         """Tell that a weight is done; one that is told of again, in another form, does not count twice."""

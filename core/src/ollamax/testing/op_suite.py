@@ -65,11 +65,13 @@ class OpSuite:
             run_case(self.backend(), beyond)
 
     @pytest.mark.parametrize("bad", [-1, 4])
-    def test_a_row_that_a_table_does_not_have(self, bad: int) -> None:
-        """Core does not check an index without a bound, such as these of an embedding."""
+    @pytest.mark.parametrize("op", [Op.EMBEDDING, Op.TAKE], ids=lambda op: op.name.lower())
+    def test_a_given_index_that_a_table_does_not_have(self, op: Op, bad: int) -> None:
+        """Nothing but the table bounds it; core checks it, unless a backend has a ``run`` of its own."""
         m = Maker()
-        beyond = m.case("embedding", apply(Op.EMBEDDING, m.weight(4, 3), m.given(1, 3, values=[[0, bad, 3]])))
-        with pytest.raises(BackendError, match=f"{bad}.*, expected 0 to 3"):
+        table = m.weight(4, 3) if op is Op.EMBEDDING else m.floats(4, 3)
+        beyond = m.case("table", apply(op, table, m.given(3, values=[0, bad, 3])))
+        with pytest.raises(BackendError, match=f"has the index {bad}, expected 0 to 3"):
             run_case(self.backend(), beyond)
 
     @pytest.mark.parametrize("slots", [[1], [0, 1], [0, 2], [2, 0], [3, 0, 1], [0, 1, 3]])

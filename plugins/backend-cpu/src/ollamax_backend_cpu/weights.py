@@ -33,10 +33,7 @@ class Weights(StoredWeights):
 
     def rows(self, name: str, ids: Array) -> Array:
         """Rows ``ids (...)`` of a table ``(rows, width)`` as float32 ``(..., width)``; the table stays as stored."""
-        if name not in self._whole:
-            return super().rows(name, ids)
-        self.check_rows(name, ids)
-        return self._whole[name][ids]
+        return self._whole[name][ids] if name in self._whole else super().rows(name, ids)
 
     def _values(self, stored: Weight) -> Array:
         if stored.dtype is DType.F32:

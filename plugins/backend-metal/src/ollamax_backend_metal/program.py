@@ -29,8 +29,8 @@ KERNELS: dict[Op, Kernel] = {op: kernel for table in _TABLES for op, kernel in t
 class MLXProgram(Program):
     """Runs a graph at any size.
 
-    What takes values comes first: indices are checked, and rows of tables are looked up on the host. The rest is a
-    function of arrays alone, which MLX can compile, unless the graph computes indices, whose values have to be seen.
+    What takes values comes first: rows of tables are looked up on the host. The rest is a function of arrays alone,
+    which MLX can compile, unless the graph computes indices, whose values have to be seen.
     """
 
     def __init__(self, graph: Graph, weights: Weights, states: States[MLXState], device: MLXDevice) -> None:
@@ -46,7 +46,7 @@ class MLXProgram(Program):
     def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Collect, compute, and hand out copies."""
         self._states.check_open()
-        self._bounds.check(inputs, dims)
+        self._bounds.check_cells(dims)
         held = [self._states.find(name) for name in self.graph.states]
         written: list[MLXState] = []
         with self._device.used():

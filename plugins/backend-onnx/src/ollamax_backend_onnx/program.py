@@ -31,8 +31,7 @@ class ONNXProgram(Program):
 
     def __init__(self, graph: Graph, builder: Builder, runs: Runs, provider: str, threads: int) -> None:
         super().__init__(graph)
-        self._bounds = None if provider == PROCESSOR else Bounds(graph, "onnx")  # only the processor's checks indices
-        if self._bounds is not None and self._bounds.computed:
+        if provider != PROCESSOR and Bounds(graph, "onnx").computed:  # only the processor's checks indices
             raise BackendError(f"backend onnx: {graph.name} computes indices, which {provider} may not check")
         self._runs, self._weights = runs, builder.weights
         self._tables, self._sizes = builder.tables, builder.sizes
@@ -47,8 +46,6 @@ class ONNXProgram(Program):
         """Bind, run, and hand out the outputs."""
         if self._session is None:
             raise BackendError("backend onnx: the backend was closed")
-        if self._bounds is not None:
-            self._bounds.check(inputs, dims)
         given = {name: np.ascontiguousarray(inputs[name], kind) for name, kind in self._kinds.items()}
         given |= {name: self._weights.rows(table, given[ids]) for name, table, ids in self._tables}
         given |= {f"size.{dim}": np.array([dims[dim]], np.int64) for dim in self._sizes}
