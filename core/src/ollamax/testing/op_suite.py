@@ -91,6 +91,29 @@ class OpSuite:
             found = run_case(self.backend(BackendOptions(cache_type=dtype)), case)
             np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
 
+    def test_what_no_query_sees_is_without_influence(self) -> None:
+        """Values that are too large for a cache lie in cells of a sequence that is over."""
+        m = Maker(3)
+        m.dims |= {"N": 1, "T": 2, "S": 6}
+        ids, rows = m.given("N", values=[0]), m.given("N", "T", values=[[4, 1]])
+        keys, values = m.floats("N", "T", 2, 32), m.floats("N", "T", 2, 32)
+        held = [state_write(state(f"s{at}", (1, 9, 2, 32)), ids, rows, new) for at, new in enumerate((keys, values))]
+        places = m.given("N", "S", values=[[-1, 0, -1, -1, 1, -1]])
+        mask = nn.causal_mask(m.given("N", "T", values=[[1, 0]]), places)
+        kept_keys, kept_values = (state_read(one, ids) for one in held)
+        case = m.case("states", nn.attention(m.floats("N", "T", 4, 32), kept_keys, kept_values, mask))
+        expected = evaluate(case.graph, case.inputs, case.dims, {})["out"]
+        large = np.full((1, 2, 2, 32), 1e9, np.float32)
+        before = {rows.attrs["name"]: np.array([[0, 2]]), keys.attrs["name"]: large, values.attrs["name"]: -large}
+        for dtype in self.backend.cache_types:
+            backend = self.backend(BackendOptions(cache_type=dtype))
+            program = backend.compile(case.graph)
+            program.run({**case.inputs, **before}, case.dims)
+            found = program.run(case.inputs, case.dims)["out"]
+            tolerance = _CACHE_TOLERANCE[dtype]
+            np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
+            backend.close()
+
     def test_one_program_serves_every_size(self) -> None:
         """Symbols have a value for each run."""
         backend = self.backend()

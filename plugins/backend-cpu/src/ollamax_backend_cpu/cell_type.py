@@ -42,8 +42,8 @@ class PlainCells(CellType):
         return [np.zeros(shape, self._dtype)]
 
     def encode(self, values: Array) -> list[Array]:
-        """The values, rounded where the type is narrower."""
-        return [values.astype(self._dtype, copy=False)]
+        """The values, rounded where the type is narrower, and at most its largest number."""
+        return [_narrow(values, self._dtype)]
 
     def decode(self, kept: list[Array]) -> Array:
         """The values."""
@@ -62,7 +62,7 @@ class BlockCells(CellType):
         blocks = values.reshape(*values.shape[:-1], -1, _BLOCK)
         scales = (np.abs(blocks).max(axis=-1) / np.float32(127)).astype(np.float32)
         factors = np.divide(1.0, scales, out=np.zeros_like(scales), where=scales > 0)
-        return [np.rint(blocks * factors[..., None]).astype(np.int8).reshape(values.shape), scales.astype(np.float16)]
+        return [np.rint(blocks * factors[..., None]).astype(np.int8).reshape(values.shape), _narrow(scales, np.float16)]
 
     def decode(self, kept: list[Array]) -> Array:
         """Numbers times scales."""
@@ -70,6 +70,13 @@ class BlockCells(CellType):
         blocks = numbers.reshape(*numbers.shape[:-1], -1, _BLOCK).astype(np.float32)
         blocks *= scales.astype(np.float32)[..., None]
         return blocks.reshape(numbers.shape)
+
+
+def _narrow(values: Array, dtype: npt.DTypeLike) -> Array:
+    """Infinity in a cell that no query sees would spoil a step: a share of 0 times infinity is no number."""
+    if dtype == np.float16:
+        values = np.clip(values, np.finfo(np.float16).min, np.finfo(np.float16).max)
+    return values.astype(dtype, copy=False)
 
 
 CELL_TYPES: dict[DType, CellType] = {

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ollamax.backend.base import Array
     from ollamax_backend_metal.device import MLXDevice
 
+_MOST = float(np.finfo(np.float16).max)
 _KEPT = {DType.F32: (mx.float32,), DType.F16: (mx.float16,), DType.Q8_0: (mx.int8, mx.float16)}
 
 
@@ -72,13 +73,17 @@ class MLXState(State):
 
 
 def _encode(values: Any, kept: Sequence[Any]) -> list[Any]:
-    """As a version is kept; a scale of Q8_0 is the largest of 32 values by 127."""
+    """As a version is kept; a scale of Q8_0 is the largest of 32 values by 127.
+
+    What float16 cannot hold becomes its largest number: a share of 0 times infinity would be no number, and a cell that
+    no query sees would spoil a step.
+    """
     if len(kept) == 1:
-        return [values.astype(kept[0].dtype)]
+        return [values if kept[0].dtype == mx.float32 else mx.clip(values, -_MOST, _MOST).astype(mx.float16)]
     blocks = values.reshape(*values.shape[:-1], -1, GROUP)
     scales = mx.abs(blocks).max(axis=-1, keepdims=True) / 127
     numbers = mx.round(blocks / mx.where(scales == 0, 1, scales)).astype(mx.int8)
-    return [numbers.reshape(values.shape), scales[..., 0].astype(mx.float16)]
+    return [numbers.reshape(values.shape), mx.minimum(scales[..., 0], _MOST).astype(mx.float16)]
 
 
 def _decode(parts: Sequence[Any]) -> Any:

@@ -180,17 +180,23 @@ def _places(b: Builder, slots: Tensor, rows: Tensor) -> str:
 
 
 def _kept(b: Builder, values: str, dtype: DType) -> list[str]:
-    """Values as they are kept; Q8_0 as ggml rounds it, with the largest magnitude divided by 127 as scale."""
+    """Values as they are kept; Q8_0 as ggml rounds it, with the largest magnitude divided by 127 as scale.
+
+    What float16 cannot hold becomes its largest number: a share of 0 times infinity would be no number, and a cell that
+    no query sees would spoil a step.
+    """
     if dtype is DType.F32:
         return [values]
+    most = b.constant(np.finfo(np.float16).max, np.float32)
     if dtype is DType.F16:
-        return [b.emit("Cast", values, to=TensorProto.FLOAT16)]
+        least = b.constant(np.finfo(np.float16).min, np.float32)
+        return [b.emit("Cast", b.emit("Clip", values, least, most), to=TensorProto.FLOAT16)]
     blocks = _blocks(b, values)
     largest = b.emit("ReduceMax", b.emit("Abs", blocks), b.integers(-1), keepdims=1)
     scales = b.emit("Div", largest, b.constant(127, np.float32))
     tiny = b.constant(np.finfo(np.float32).tiny, np.float32)
     numbers = b.emit("Round", b.emit("Div", blocks, b.emit("Max", scales, tiny)))
-    narrow = b.emit("Cast", b.emit("Squeeze", scales, b.integers(-1)), to=TensorProto.FLOAT16)
+    narrow = b.emit("Cast", b.emit("Min", b.emit("Squeeze", scales, b.integers(-1)), most), to=TensorProto.FLOAT16)
     return [b.emit("Cast", _unblocked(b, numbers), to=TensorProto.INT8), narrow]
 
 
