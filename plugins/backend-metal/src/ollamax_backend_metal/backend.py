@@ -42,6 +42,7 @@ class Metal(Backend):
         own, device = found[self.options.device or next(iter(found))]
         self._device = MLXDevice(own, compiles(device))
         self._weights = Weights({}, self._device)
+        self._loaded: list[Weights] = []
         self._programs: WeakSet[MLXProgram] = WeakSet()
 
     @classmethod
@@ -65,6 +66,7 @@ class Metal(Backend):
 
         self.states.check_open()
         self._weights = Weights(weights, self._device, progress)
+        self._loaded.append(self._weights)
 
     def read_bytes(self, matrix: TensorInfo) -> int:
         """Numbers, scales and offsets of blocks, numbers twice for two products; other matrices are float32."""
@@ -88,6 +90,7 @@ class Metal(Backend):
         for program in self._programs:
             program.release()
         self._programs.clear()
-        self._weights.close()
+        for weights in self._loaded:
+            weights.close()
         self.states.close()
         self._device.close()
