@@ -46,8 +46,12 @@ def test_a_second_load_packs_nothing(stored: Path, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr(keeping, "pack", None)
         np.testing.assert_array_equal(logits(), expected)
-    kept(stored)[0].write_bytes(b"too short")
+    one, other = kept(stored)[:2]
+    one.write_bytes(b"too short")
+    other.replace(stored / "moved")
+    other.symlink_to(stored / "moved")
     np.testing.assert_array_equal(logits(), expected)
+    assert not other.is_symlink()
     monkeypatch.setattr("ollamax_backend_onnx.kept.version", lambda _: "99")
     assert logits().shape == expected.shape
     assert len(kept(stored)) == 2 * FILES

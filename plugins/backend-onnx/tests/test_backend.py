@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +158,26 @@ def test_a_runtime_that_does_not_load_is_a_reason(monkeypatch: pytest.MonkeyPatc
         choose({"onnx": ONNX}, "onnx")
     with pytest.raises(BackendError, match="cannot be loaded"):
         ONNX()
+
+
+def test_a_package_for_models_that_is_broken_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> Any:
+        if name == "onnx":
+            raise TypeError("Descriptors cannot be created directly.")
+        return import_module(name)
+
+    monkeypatch.setattr("ollamax_backend_onnx.runtime.import_module", load)
+    with pytest.raises(BackendError, match=r"cannot be loaded \(Descriptors .*\); try: pip install .* onnx"):
+        ONNX()
+
+
+def test_no_file_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    values = np.random.default_rng(0).normal(size=(600, 64)).astype(np.float32)
+    backend = ONNX()
+    stored = Weight("w", DType.F32, values.shape, values.reshape(-1).view(np.uint8))
+    np.testing.assert_allclose(run_linear(backend, stored), values[:, :2].T, rtol=1e-6)
+    backend.close()
 
 
 def test_a_device_is_honoured_or_rejected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

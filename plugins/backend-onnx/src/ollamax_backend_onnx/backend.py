@@ -39,9 +39,10 @@ class ONNX(Backend):
     accuracy_level: ClassVar[int] = 4
 
     def __init__(self, options: BackendOptions | None = None) -> None:
-        from ollamax_backend_onnx.runtime import PROCESSOR, physical_cores, providers
+        from ollamax_backend_onnx.runtime import PROCESSOR, check_onnx, physical_cores, providers
 
         available = providers()
+        check_onnx()
         super().__init__(options)
         from ollamax_backend_onnx.cancellation import Runs
         from ollamax_backend_onnx.stages import Stages

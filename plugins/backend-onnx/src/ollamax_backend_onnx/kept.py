@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ollamax_backend_onnx.blocks import form_of, pack, pack_in_memory
+from ollamax_backend_onnx.runtime import runtime
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-WEIGHTS_FILE = "weights"
-"""The file that a session's large weights are said to lie in. It is empty: the runtime is given them otherwise."""
+WEIGHTS_FILE = "weights.empty"
+"""The file that a session's large weights are said to lie in; the runtime is given them otherwise.
+
+The package has one beside its modules, for sessions without kept weights.
+"""
 
 
 class Kept:
@@ -34,7 +38,7 @@ class Kept:
     """
 
     def __init__(self, directory: Path | None) -> None:
-        versions = f"onnx-{version('ollamax-backend-onnx')}-{version('onnxruntime')}" if directory else ""
+        versions = f"onnx-{version('ollamax-backend-onnx')}-{runtime().__version__}" if directory else ""
         self._directory = directory / versions if directory else None
 
     @property
@@ -48,6 +52,8 @@ class Kept:
         if directory is None or form is None:
             return None
         file = directory / _file(weight)
+        if file.is_symlink():  # the runtime follows none
+            return None
         try:
             data = np.memmap(file, np.uint8, "r")
         except (OSError, ValueError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,18 +20,26 @@ _REMOTE = "AzureExecutionProvider"  # asks a service in the network; it runs no 
 
 
 def runtime() -> Any:
-    """The module ``onnxruntime``; raises BackendError where it or ``onnx`` cannot be loaded."""
-    try:
-        import onnxruntime
+    """The module ``onnxruntime``; raises BackendError where it cannot be loaded, or ``onnx`` is not there."""
+    found = _load("onnxruntime")
+    if find_spec("onnx") is None:  # importing it takes twice as long
+        check_onnx()
+    return found
 
-        if find_spec("onnx") is None:  # importing it, to make models, takes twice as long
-            raise ImportError("No module named 'onnx'")
+
+def check_onnx() -> None:
+    """Raise BackendError where ``onnx``, which makes models, cannot be loaded."""
+    _load("onnx")
+
+
+def _load(module: str) -> Any:
+    try:
+        return import_module(module)
     except Exception as error:
         raise BackendError(
             f"ONNX Runtime cannot be loaded ({one_line(str(error), 200)}); "
             "try: pip install --force-reinstall onnxruntime onnx"
         ) from error
-    return onnxruntime
 
 
 def providers() -> dict[str, str]:
@@ -54,8 +62,6 @@ def open_session(builder: Builder, provider: str, threads: int) -> tuple[Any, li
     The files that the model names for other weights are mapped while the runtime takes them over. Raises BackendError
     where it refuses the model.
     """
-    from ollamax_backend_onnx.kept import WEIGHTS_FILE
-
     onnxruntime, model = runtime(), builder.model().SerializeToString()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -67,16 +73,12 @@ def open_session(builder: Builder, provider: str, threads: int) -> tuple[Any, li
     held = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in builder.large.values()]
     for name, value in zip(builder.large, held, strict=True):
         options.add_initializer(name, value)
-    with tempfile.TemporaryDirectory() as folder:
-        directory = builder.weights.directory or Path(folder)
-        if builder.weights.directory is None:
-            (directory / WEIGHTS_FILE).touch()
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(directory))
-        chosen = list(dict.fromkeys([provider, PROCESSOR]))
-        try:
-            session = onnxruntime.InferenceSession(model, options, providers=chosen)
-        except Exception as error:
-            raise BackendError(f"backend onnx cannot run {builder.graph.name}: {one_line(str(error), 300)}") from error
+    directory = builder.weights.directory or Path(__file__).resolve().parent
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(directory))
+    try:
+        session = onnxruntime.InferenceSession(model, options, list(dict.fromkeys([provider, PROCESSOR])))
+    except Exception as error:
+        raise BackendError(f"backend onnx cannot run {builder.graph.name}: {one_line(str(error), 300)}") from error
     if session.get_providers()[0] != provider:  # the runtime goes on without one that does not start
         raise BackendError(f"backend onnx: {provider} does not start here; see what it needs, or take device cpu")
     return session, held
