@@ -1,5 +1,6 @@
 """Exported models, run by ONNX Runtime alone."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import onnxruntime
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from random_llama import write_random_llama
+from random_qwen2 import write_random_qwen2
 
 import ollamax
 from ollamax.cli.main import main
@@ -88,14 +90,40 @@ def test_files_point_nowhere_but_beside_themselves(tmp_path: Path, monkeypatch: 
     assert Plain(directory / "step.onnx").logits([1, 2]).shape == (2, 258)
 
 
+def check_inputs_are_documented(directory: Path) -> None:
+    text = (Path(__file__).parents[2] / "plugins/backend-onnx/README.md").read_text("utf-8")
+    for path in directory.glob("*.onnx"):
+        graph = onnx.load(path, load_external_data=False).graph
+        names = {re.sub(r"\.\d+\.", ".L.", node.name) for node in graph.input}
+        assert not [name for name in names if f"`{name}" not in text], path.name
+
+
+def test_windows_have_caches_of_their_own(tmp_path: Path) -> None:
+    path = write_random_qwen2(tmp_path / "a.gguf", [None, 8])
+    directory = export(str(path), "onnx", tmp_path / "out")
+    names = {node.name for node in onnx.load(directory / "step.onnx", load_external_data=False).graph.input}
+    assert {"window.0.key", "window_rows", "window_key_positions"} < names
+    check_inputs_are_documented(directory)
+
+
 @pytest.mark.reference
-def test_a_model_that_sees_has_four_graphs(mllama_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_model_that_sees_has_four_graphs(
+    mllama_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ollamax_backend_onnx.builder._INLINE", 0)
     directory = export(str(mllama_checkpoint), "onnx", tmp_path / "out")
     graphs = sorted(path.stem for path in directory.glob("*.onnx"))
     assert graphs == ["encode", "shift", "step", "step-with-pictures"]
     for name in graphs:
         session = onnxruntime.InferenceSession(directory / f"{name}.onnx", providers=["CPUExecutionProvider"])
         assert ("logits" in {node.name for node in session.get_outputs()}) is name.startswith("step")
+    check_inputs_are_documented(directory)
+    written = [
+        {tensor.name: tensor.external_data[1].value for tensor in model.graph.initializer if tensor.external_data}
+        for model in (onnx.load(directory / f"{name}.onnx", load_external_data=False) for name in graphs[2:])
+    ]
+    assert len(written[0]) > 10
+    assert written[0].items() <= written[1].items()  # what both steps have lies in the file once
 
 
 def refused(capsys: pytest.CaptureFixture[str], status: int, *arguments: object) -> str:
@@ -134,6 +162,6 @@ def test_what_a_model_asks_of_a_backend_is_asked_for_files_too(
 
 
 def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "demo", "--format", "onnx", str(tmp_path / "out"), "--num-ctx", "64"]) == 0
+    assert main(["export", "demo", "--format", "onnx", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out == f"exported demo to {tmp_path / 'out'}\n"
     assert (tmp_path / "out" / "step.onnx").is_file()

@@ -13,15 +13,14 @@ from ollamax.cli.progress import progress
 @click.argument("model")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--format", "kind", metavar="NAME", required=True, help="Backend whose files are written, such as onnx.")
-@click.option("--num-ctx", metavar="N", type=int, help="Tokens that a cache of fixed size holds.")
-def export(model: str, directory: Path, kind: str, num_ctx: int | None) -> None:
+def export(model: str, directory: Path, kind: str) -> None:
     """Write MODEL's graphs and weights to the new directory DIR, for programs other than ollamax.
 
-    The package of the format says which files there are, and what goes in and out of them.
+    The package of the format says which files there are, and what goes in and out of them. Caches are float32, whatever
+    OLLAMAX_KV_CACHE_TYPE says.
     """
     from ollamax.engine.export import export as export_model
 
-    options = {} if num_ctx is None else {"num_ctx": num_ctx}
     with progress(f"exporting {model}") as shown:
-        export_model(model, kind, directory, progress=shown.reach, **options)
+        export_model(model, kind, directory, progress=shown.reach)
     click.echo(f"exported {model} to {directory}")

@@ -30,9 +30,12 @@ _LARGEST = (32 << 20) - (64 << 10)
 
 
 def packed_bytes(matrix: TensorInfo) -> int:
-    """Bytes of memory that a product with ``matrix`` reads: numbers, scales and offsets, or float32."""
+    """Bytes of memory that a product with ``matrix`` reads: numbers, scales and offsets, or float32.
+
+    The runtime's own form has a float32 more for each block, for the middle of its numbers (SQNBitGemm of its MLAS).
+    """
     form = form_of(matrix)
-    return 4 * matrix.elements if form is None else form.nbytes
+    return 4 * matrix.elements if form is None else form.nbytes + 4 * form.out * form.count
 
 
 def form_of(matrix: Weight | TensorInfo) -> Form | None:
