@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -160,13 +159,11 @@ def test_a_runtime_that_does_not_load_is_a_reason(monkeypatch: pytest.MonkeyPatc
         ONNX()
 
 
-def test_a_package_for_models_that_is_broken_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(name: str) -> Any:
-        if name == "onnx":
-            raise TypeError("Descriptors cannot be created directly.")
-        return import_module(name)
-
-    monkeypatch.setattr("ollamax_backend_onnx.runtime.import_module", load)
+def test_a_package_for_models_that_is_broken_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "__init__.py").write_text("raise TypeError('Descriptors cannot be created directly.')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "onnx")
     with pytest.raises(BackendError, match=r"cannot be loaded \(Descriptors .*\); try: pip install .* onnx"):
         ONNX()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,25 +20,28 @@ _REMOTE = "AzureExecutionProvider"  # asks a service in the network; it runs no 
 
 def runtime() -> Any:
     """The module ``onnxruntime``; raises BackendError where it cannot be loaded, or ``onnx`` is not there."""
-    found = _load("onnxruntime")
+    try:
+        import onnxruntime
+    except Exception as error:
+        raise _unusable(error) from error
     if find_spec("onnx") is None:  # importing it takes twice as long
         check_onnx()
-    return found
+    return onnxruntime
 
 
 def check_onnx() -> None:
     """Raise BackendError where ``onnx``, which makes models, cannot be loaded."""
-    _load("onnx")
-
-
-def _load(module: str) -> Any:
     try:
-        return import_module(module)
+        import onnx  # noqa: F401 - whether it can be
     except Exception as error:
-        raise BackendError(
-            f"ONNX Runtime cannot be loaded ({one_line(str(error), 200)}); "
-            "try: pip install --force-reinstall onnxruntime onnx"
-        ) from error
+        raise _unusable(error) from error
+
+
+def _unusable(error: Exception) -> BackendError:
+    return BackendError(
+        f"ONNX Runtime cannot be loaded ({one_line(str(error), 200)}); "
+        "try: pip install --force-reinstall onnxruntime onnx"
+    )
 
 
 def providers() -> dict[str, str]:
