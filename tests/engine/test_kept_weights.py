@@ -1,6 +1,8 @@
 """What a backend made of a stored model's weights is kept for the next time, if that is asked for."""
 
 import errno
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,18 @@ def test_what_is_not_safely_on_the_disk_is_not_kept(stored: Path, monkeypatch: p
     assert [path.name for path in kept(stored)] == [keeping.WEIGHTS_FILE]
     np.testing.assert_array_equal(logits(), expected)
     assert len(kept(stored)) == FILES
+
+
+def test_what_a_killed_process_left_goes_with_the_next_packing(stored: Path) -> None:
+    logits()
+    directory = kept(stored)[0].parent
+    for name, age in (("unfinished-old", 7200), ("unfinished-new", 60)):
+        (directory / name).mkdir()
+        (directory / name / "half").touch()
+        os.utime(directory / name, (time.time() - age,) * 2)
+    next(path for path in kept(stored) if path.stat().st_size > 100).unlink()
+    logits()
+    assert [path.name for path in directory.iterdir() if path.is_dir()] == ["unfinished-new"]
 
 
 def test_a_directory_without_its_empty_file_that_cannot_be_written(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import threading
+import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +31,11 @@ WEIGHTS_FILE = "weights.empty"
 
 The package has one beside its modules, for sessions without kept weights.
 """
+
+
+_UNFINISHED = "unfinished-"
+_ABANDONED = 3600
+"""Seconds; packing one weight takes a few."""
 
 
 class Kept:
@@ -70,7 +78,10 @@ class Kept:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             (self._directory / WEIGHTS_FILE).touch()
-            with tempfile.TemporaryDirectory(dir=self._directory, ignore_cleanup_errors=True) as unfinished:
+            _remove_leftovers(self._directory)
+            with tempfile.TemporaryDirectory(
+                prefix=_UNFINISHED, dir=self._directory, ignore_cleanup_errors=True
+            ) as unfinished:
                 partial = Path(unfinished) / _file(weight)
                 if not _write(partial, weight, form, threads):
                     return None
@@ -78,6 +89,14 @@ class Kept:
         except OSError:
             return pack_in_memory(weight, form, threads)
         return self.find(weight) or pack_in_memory(weight, form, threads)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """What processes that were killed did not finish; others may be at work."""
+    for path in directory.glob(f"{_UNFINISHED}*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(path)
 
 
 def _write(path: Path, weight: Weight, form: Form, threads: int) -> bool:
