@@ -25,8 +25,9 @@ class GivenIndices:
 
     def __init__(self, graph: Graph) -> None:
         self._name = graph.name
-        pairs = dict.fromkeys(pair for node in graph.nodes for pair in _look_ups(node))
-        self._pairs = [(ids, limit) for ids, limit in pairs if ids.op in _GIVEN and ids.attrs.get("bound") != limit]
+        self._pairs = [
+            (ids, limit) for ids, limit in _all_look_ups(graph) if ids.op in _GIVEN and ids.attrs.get("bound") != limit
+        ]
 
     def check(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> None:
         """Raise BackendError for one out of bounds that ``check_inputs`` lets through."""
@@ -45,8 +46,7 @@ class Bounds:
 
     def __init__(self, graph: Graph, backend: str) -> None:
         self._name = f"backend {backend}: {graph.name}"
-        pairs = dict.fromkeys(pair for node in graph.nodes for pair in _look_ups(node))
-        self.computed = frozenset(ids for ids, _ in pairs if ids.op not in _GIVEN)
+        self.computed = frozenset(ids for ids, _ in _all_look_ups(graph) if ids.op not in _GIVEN)
         reads = [node for node in graph.nodes if node.op is Op.STATE_READ]
         self._cells = {(state_name(node), node.srcs[0].shape[1], node.attrs["cells"]) for node in reads}
 
@@ -73,6 +73,11 @@ def _check(name: str, given: Any, limit: Dim, dims: Mapping[str, int]) -> None:
     if low < 0 or high >= size:
         bad = low if low < 0 else high
         raise BackendError(f"{name} has the index {bad}, expected 0 to {size - 1}")
+
+
+def _all_look_ups(graph: Graph) -> dict[tuple[Tensor, Dim], None]:
+    """Each pair once, in order."""
+    return dict.fromkeys(pair for node in graph.nodes for pair in _look_ups(node))
 
 
 def _look_ups(node: Tensor) -> Iterator[tuple[Tensor, Dim]]:

@@ -63,7 +63,7 @@ def pack(weight: Weight, form: Form, put: Callable[[int, Array], None], threads:
             put(place, array)
         return True
 
-    np.empty(_LARGEST, np.uint8)  # once that was freed, glibc keeps the pages of freed blocks: half the time of a load
+    np.empty(_LARGEST, np.uint8)  # once that was freed, glibc keeps the pages of freed blocks for the next
     with ThreadPoolExecutor(threads) as workers:
         return all(workers.map(convert, range(0, form.out, step)))
 

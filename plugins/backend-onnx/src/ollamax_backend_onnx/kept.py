@@ -31,8 +31,6 @@ WEIGHTS_FILE = "weights.empty"
 
 The package has one beside its modules, for sessions without kept weights.
 """
-
-
 _UNFINISHED = "unfinished-"
 _ABANDONED = 3600
 """Seconds; packing one weight takes a few."""
@@ -48,6 +46,7 @@ class Kept:
     def __init__(self, directory: Path | None) -> None:
         versions = f"onnx-{version('ollamax-backend-onnx')}-{runtime().__version__}" if directory else ""
         self._directory = directory / versions if directory else None
+        self._ready = False
 
     @property
     def directory(self) -> Path | None:
@@ -76,9 +75,7 @@ class Kept:
         if self._directory is None:
             return pack_in_memory(weight, form, threads)
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            (self._directory / WEIGHTS_FILE).touch()
-            _remove_leftovers(self._directory)
+            self._prepare(self._directory)
             with tempfile.TemporaryDirectory(
                 prefix=_UNFINISHED, dir=self._directory, ignore_cleanup_errors=True
             ) as unfinished:
@@ -89,6 +86,13 @@ class Kept:
         except OSError:
             return pack_in_memory(weight, form, threads)
         return self.find(weight) or pack_in_memory(weight, form, threads)
+
+    def _prepare(self, directory: Path) -> None:
+        if not self._ready:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / WEIGHTS_FILE).touch()
+            _remove_leftovers(directory)
+            self._ready = True
 
 
 def _remove_leftovers(directory: Path) -> None:
