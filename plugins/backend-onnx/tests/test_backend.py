@@ -27,6 +27,7 @@ from ollamax_backend_onnx.backend import ONNX
 from ollamax_backend_onnx.cancellation import Runs
 from ollamax_backend_onnx.emission import emit
 from ollamax_backend_onnx.program import _bind as plain
+from ollamax_backend_onnx.states import ONNXState
 from ollamax_backend_onnx.weights import Weights
 
 
@@ -166,6 +167,13 @@ def test_a_package_for_models_that_is_broken_is_named(tmp_path: Path, monkeypatc
     monkeypatch.delitem(sys.modules, "onnx")
     with pytest.raises(BackendError, match=r"cannot be loaded \(Descriptors .*\); try: pip install .* onnx"):
         ONNX()
+
+
+@pytest.mark.parametrize(("cache", "most"), [(DType.F32, 1e9), (DType.F16, 65504), (DType.Q8_0, 127 * 65504)])
+def test_a_state_that_is_put_is_as_finite_as_one_that_is_written(cache: DType, most: float) -> None:
+    state = ONNXState("s", (1, 2, 1, 32), cache)
+    state.replace(0, np.full((2, 1, 32), 1e9, np.float32))
+    assert set(state.slot(0).reshape(-1)) == {np.float32(most)}
 
 
 def test_no_file_is_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,13 +68,15 @@ class ONNXState(State):
         return np.asarray(blocks * parts[1].astype(np.float32)[..., None]).reshape(parts[0].shape)
 
     def replace(self, number: int, value: Array) -> None:
-        """Put ``value (cells, ...)`` into one slot."""
+        """Put ``value (cells, ...)`` into one slot; what is too large becomes the largest number, as in a step."""
+        most = np.finfo(np.float16).max
         if self.dtype is not DType.Q8_0:
-            self._kept[0][:, number] = value
+            self._kept[0][:, number] = value if self.dtype is DType.F32 else np.clip(value, -most, most)
             return
         stored = quantize(value, DType.Q8_0).reshape(-1, DType.Q8_0.block_bytes)
         numbers, scales = self._kept
-        scales[:, number] = stored[:, :2].copy().view(np.float16).reshape(scales[:, number].shape)
+        narrow = stored[:, :2].copy().view(np.float16).reshape(scales[:, number].shape)
+        scales[:, number] = np.minimum(narrow, most)
         numbers[:, number] = stored[:, 2:].copy().view(np.int8).reshape(value.shape)
 
 
