@@ -17,6 +17,7 @@ from ollamax.bench.measure import Measured
 from ollamax.bench.plan import KINDS, Sizes, plan
 from ollamax.bench.worker import own_contender
 from ollamax.convert.file_type import WRITABLE
+from ollamax.gguf import open_gguf
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = Sizes(prompts=(20,), steps=3, depths=(0, 17), sequences=(3,), history=11)
@@ -59,6 +60,13 @@ def test_random_models_load(make, kind, family):
     with ollamax.load(make(kind, family)) as model:
         assert model.logits([1, 2, 3]).shape == (3, model.tokenizer.n_vocab)
         assert model.metadata["general.file_type"] == WRITABLE[kind].number
+
+
+@pytest.mark.parametrize("kind", ["Q4_0", "F16"])
+def test_no_two_matrices_of_a_random_model_are_the_same(make, kind):
+    with open_gguf(make(kind)) as file:
+        matrices = [file.tensor_bytes(name).tobytes() for name in file.tensors if not name.endswith("_norm.weight")]
+    assert len(set(matrices)) == len(matrices) > 10
 
 
 @pytest.mark.parametrize("kind", ["Q4_0", "Q8_0"])
