@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import helper
+from onnxruntime import IOBinding
 
 from ollamax.backend import BackendOptions
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op
-from ollamax.ml.tensor import apply, cast, graph_input
+from ollamax.ml.tensor import apply, cast, const, graph_input, state, state_read
 from ollamax_backend_onnx.backend import ONNX
 from ollamax_backend_onnx.builder import Builder
 from ollamax_backend_onnx.runtime import PROCESSOR, open_session
@@ -52,6 +53,30 @@ def test_a_provider_that_passes_computes() -> None:
     backend = ONNX(BackendOptions(device="npu"))
     program = backend.compile(Graph({"out": apply(Op.EXP, graph_input("x", ("T",), Kind.FLOAT))}))
     assert program.run({"x": np.zeros(2, np.float32)}, {"T": 2})["out"].tolist() == [1, 1]
+    backend.close()
+
+
+@pytest.mark.parametrize(("device", "again"), [("npu", {"x", "kept"}), ("cpu", set())])
+@pytest.mark.usefixtures("provider")
+def test_inputs_and_states_stay_bound_on_the_processor_alone(
+    device: str, again: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound: set[str] = set()
+    bind = IOBinding.bind_input
+
+    def told(binding: IOBinding, name: str, *where: Any) -> None:
+        bound.add(name)
+        bind(binding, name, *where)
+
+    monkeypatch.setattr(IOBinding, "bind_input", told)
+    backend = ONNX(BackendOptions(device=device))
+    read = state_read(state("kept", (1, 4, 2)), const(np.zeros(1, np.int64)))
+    program = backend.compile(Graph({"out": read + graph_input("x", (1, "S", 2), Kind.FLOAT)}))
+    for cells, want in ((3, {"x", "kept"}), (3, again), (4, {"x", "kept"})):
+        bound.clear()
+        value = np.full((1, cells, 2), len(want), np.float32)
+        assert (program.run({"x": value}, {"S": cells})["out"] == value).all()
+        assert bound == want
     backend.close()
 
 

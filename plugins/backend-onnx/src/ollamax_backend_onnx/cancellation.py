@@ -14,6 +14,7 @@ class Runs:
 
     def __init__(self) -> None:
         self._options = runtime().RunOptions()
+        self._options.add_run_config_entry("gpu_graph_id", "0")  # the default; asking for what is not set raises
         self._interruption = Interruption(self.cancel)
 
     def run(self, session: Any, binding: Any) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class ONNXProgram(Program):
     """Runs a graph at any size.
 
-    States stay bound for as long as runs look at the same number of cells, since each binding is a call from Python.
+    What is bound stays so for as long as sizes stay the same, since each binding is a call from Python.
     """
 
     def __init__(self, graph: Graph, builder: Builder, runs: Runs, provider: str, threads: int) -> None:
@@ -40,17 +40,19 @@ class ONNXProgram(Program):
         self._session, self._held = open_session(builder, provider, threads)
         self._binding = self._session.io_binding()
         self._extents = {dim for port in self._ports for dim in port.dims if isinstance(dim, str)}
+        self._stays = provider == PROCESSOR  # any other one copies what it is given when that is bound
         self._bound: dict[str, int] | None = None
+        self._given: dict[str, Array] = {}
 
     def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Bind, run, and hand out the outputs."""
         if self._session is None:
             raise BackendError("backend onnx: the backend was closed")
-        given = {name: np.ascontiguousarray(inputs[name], kind) for name, kind in self._kinds.items()}
+        given = {name: np.array(inputs[name], kind, order="C") for name, kind in self._kinds.items()}
         given |= {name: self._weights.rows(table, given[ids]) for name, table, ids in self._tables}
         given |= {f"size.{dim}": np.array([dims[dim]], np.int64) for dim in self._sizes}
         for name, value in given.items():
-            _bind(self._binding.bind_input, name, value)
+            self._give(name, value)
         apart = self._bind_states(dims)
         outputs = {name: np.empty(concrete(node.shape, dims), np.float32) for name, node in self.graph.outputs.items()}
         for name, value in outputs.items():
@@ -65,10 +67,19 @@ class ONNXProgram(Program):
             kept[:] = value
         return outputs
 
+    def _give(self, name: str, value: Array) -> None:
+        """Put an input where one of its size was bound before; to bind it is a slow call from Python."""
+        held = self._given.get(name)
+        if held is not None and held.shape == value.shape and self._stays:
+            held[...] = value
+            return
+        _bind(self._binding.bind_input, name, value)
+        self._given[name] = value
+
     def _bind_states(self, dims: Mapping[str, int]) -> list[tuple[Array, Array]]:
         """Bind what is not yet bound at these extents; what has to be put back where one address would not do."""
         extents = {dim: dims[dim] for dim in self._extents}
-        if extents == self._bound:
+        if extents == self._bound and self._stays:
             return []
         self._bound = None
         apart = [copy for port in self._ports for copy in _bind_state(self._binding, port, dims)]
