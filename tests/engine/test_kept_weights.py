@@ -13,8 +13,7 @@ import ollamax
 from ollamax.cli.main import main
 from ollamax.store import Store
 from ollamax.types import DType
-from ollamax_backend_onnx import kept as keeping
-from ollamax_backend_onnx import program
+from ollamax_backend_onnx import packed_files, program
 
 IDS = [5, 17, 200, 33, 91]
 FILES = 1 + 2 * 7 + 1
@@ -46,7 +45,7 @@ def test_a_second_load_packs_nothing(stored: Path, monkeypatch: pytest.MonkeyPat
     assert len(kept(stored)) == FILES
     assert {path.parent.parent.name for path in kept(stored)} == {Store().find("mine").model_path.name}  # type: ignore[union-attr]
     with monkeypatch.context() as patch:
-        patch.setattr(keeping, "pack", None)
+        patch.setattr(packed_files, "pack", None)
         np.testing.assert_array_equal(logits(), expected)
     one, other = kept(stored)[:2]
     one.write_bytes(b"too short")
@@ -54,13 +53,13 @@ def test_a_second_load_packs_nothing(stored: Path, monkeypatch: pytest.MonkeyPat
     other.symlink_to(stored / "moved")
     np.testing.assert_array_equal(logits(), expected)
     assert not other.is_symlink()
-    monkeypatch.setattr("ollamax_backend_onnx.kept.version", lambda _: "99")
+    monkeypatch.setattr("ollamax_backend_onnx.packed_files.version", lambda _: "99")
     assert logits().shape == expected.shape
     assert len(kept(stored)) == 2 * FILES
 
 
 def test_the_runtime_maps_what_is_kept(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No array of a large packed weight is given to it, from the first load on."""
+    """No array of a large packed weight is given to it, whether it is kept or not, but for scales that are not kept."""
     given: list[str] = []
     plain = program.open_session
     monkeypatch.setattr("ollamax_backend_onnx.builder._INLINE", 64)
@@ -68,11 +67,13 @@ def test_the_runtime_maps_what_is_kept(stored: Path, monkeypatch: pytest.MonkeyP
         program, "open_session", lambda builder, *rest: (given.extend(builder.large), plain(builder, *rest))[1]
     )
     expected = logits()
+    np.testing.assert_array_equal(logits(), expected)
     assert not [name for name in given if name.endswith((".blocks", ".scales", ".offsets"))]
-    np.testing.assert_array_equal(logits(), expected)
     monkeypatch.delenv("OLLAMAX_KEEP_COMPILED")
+    monkeypatch.setattr(packed_files, "_SMALL", 64)
     np.testing.assert_array_equal(logits(), expected)
-    assert len([name for name in given if name.endswith(".blocks")]) == 1 + 2 * 7
+    assert not [name for name in given if name.endswith((".blocks", ".offsets"))]
+    assert [name for name in given if name.endswith(".scales")]
 
 
 def test_it_goes_with_the_model(stored: Path) -> None:
@@ -99,9 +100,9 @@ def test_what_is_not_safely_on_the_disk_is_not_kept(stored: Path, monkeypatch: p
         raise OSError(errno.EIO, "the disk broke")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ollamax_backend_onnx.kept.os.fsync", fail)
+        patch.setattr("ollamax_backend_onnx.packed_files.os.fsync", fail)
         expected = logits()
-    assert [path.name for path in kept(stored)] == [keeping.WEIGHTS_FILE]
+    assert [path.name for path in kept(stored)] == [packed_files.WEIGHTS_FILE]
     np.testing.assert_array_equal(logits(), expected)
     assert len(kept(stored)) == FILES
 
@@ -128,7 +129,7 @@ def test_a_directory_without_its_empty_file_that_cannot_be_written(
             raise PermissionError(errno.EACCES, "read-only", str(path))
         plain(path)
 
-    next(path for path in kept(stored) if path.name == keeping.WEIGHTS_FILE).unlink()
+    next(path for path in kept(stored) if path.name == packed_files.WEIGHTS_FILE).unlink()
     monkeypatch.setattr(Path, "touch", touch)
     monkeypatch.setattr("ollamax_backend_onnx.builder._INLINE", 64)
     np.testing.assert_array_equal(logits(), expected)

@@ -61,7 +61,7 @@ def backend() -> Iterator[ONNX]:
 
 
 def programs(backend: ONNX) -> list[str]:
-    return ["".join(program.graph.weights) for program in backend._programs]
+    return sorted("".join(program.graph.weights) for program in backend._programs)
 
 
 def check(backend: ONNX, *sequences: str) -> None:
@@ -84,7 +84,7 @@ def test_a_graph_alone_is_one_session(backend: ONNX) -> None:
 
 def test_what_two_graphs_share_is_held_once(backend: ONNX) -> None:
     check(backend, "abcd", "abecd", "abgcfd")
-    assert programs(backend) == ["iab", "c", "dh", "e", "g", "f"]
+    assert programs(backend) == ["c", "dh", "e", "f", "g", "iab"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_weights_in_blocks_and_small_caches_are_those_of_whole_graphs(
     cut, whole = loaded(dtype, options), loaded(dtype, options)
     cut.prepare(graphs)
     pairs = [(cut.compile(one), whole.compile(one)) for one in graphs]
-    assert programs(cut) == ["iab", "cdh", "e"]
+    assert programs(cut) == ["cdh", "e", "iab"]
     assert len(programs(whole)) == 2
     for one, other in pairs * 2:
         expected = other.run(GIVEN, DIMS)
@@ -107,6 +107,30 @@ def test_weights_in_blocks_and_small_caches_are_those_of_whole_graphs(
             np.testing.assert_allclose(found, expected[name], rtol=1e-5, atol=1e-6)
     cut.close()
     whole.close()
+
+
+@pytest.mark.parametrize(
+    ("large", "most", "expected"),
+    [
+        (2, 4, ["bc", "dh", "ia"]),
+        (1, 2, ["cdh", "iab"]),
+        (1, 9, ["a", "b", "c", "d", "h", "i"]),
+        (4, 4, ["iabcdh"]),
+    ],
+)
+def test_a_large_graph_is_cut_into_even_parts(
+    backend: ONNX, monkeypatch: pytest.MonkeyPatch, large: int, most: int, expected: list[str]
+) -> None:
+    monkeypatch.setattr("ollamax_backend_onnx.stages._LARGE", large * WIDTH * WIDTH)
+    monkeypatch.setattr("ollamax_backend_onnx.stages._MOST", most)
+    check(backend, "abcd")
+    assert programs(backend) == expected
+
+
+def test_large_parts_that_graphs_share_are_cut_in_both(backend: ONNX, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ollamax_backend_onnx.stages._LARGE", 2 * WIDTH * WIDTH)
+    check(backend, "abcd", "abcged")
+    assert programs(backend) == ["bc", "dh", "ge", "ia"]
 
 
 def test_graphs_without_common_products_are_one_session_each() -> None:
@@ -121,7 +145,7 @@ def test_parts_in_another_order_are_right_too(backend: ONNX) -> None:
 def test_a_graph_that_was_not_announced_is_one_session(backend: ONNX) -> None:
     check(backend, "ab", "aeb")
     backend.compile(graph("abc"))
-    assert programs(backend) == ["ia", "bh", "e", "iabch"]
+    assert programs(backend) == ["bh", "e", "ia", "iabch"]
 
 
 def test_a_state_is_not_cut_between_its_versions() -> None:

@@ -9,19 +9,24 @@ from ollamax.ml.blocks import BLOCKS
 from ollamax.testing.weight_cases import random_weight, values_of
 from ollamax.types import DType, TensorInfo
 from ollamax_backend_onnx.backend import ONNX
-from ollamax_backend_onnx.kept import Kept
+from ollamax_backend_onnx.packed_files import PackedFiles
 
 
-@pytest.mark.parametrize("kept", [True, False], ids=["file", "memory"])
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "temporary"])
 @pytest.mark.parametrize("dtype", sorted(BLOCKS), ids=lambda dtype: dtype.name)
 def test_blocks_lose_nothing(dtype: DType, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are the very values, but for the last bits of float32 where a block has an offset."""
     stored = random_weight(dtype, 40)
     values = values_of(stored)
     monkeypatch.setattr("ollamax_backend_onnx.blocks._CHUNK", 7 * stored.shape[1])
-    packed = Kept(tmp_path if kept else None).pack(stored, threads=2)
+    monkeypatch.setattr("ollamax_backend_onnx.packed_files._SMALL", 0)
+    files = PackedFiles(tmp_path if kept else None)
+    packed = files.pack(stored, threads=2)
     assert packed is not None
-    assert (packed.file is not None) is kept
+    assert packed.file is not None
+    assert ("scales" in packed.mapped) is kept
+    assert files.release() is not kept
+    assert packed.file.is_file() is kept
     numbers = packed.blocks
     if packed.bits == 4:
         numbers = np.stack([numbers & 15, numbers >> 4], axis=-1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar
 
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     from ollamax.backend.base import Progress
     from ollamax.types import TensorInfo
+    from ollamax_backend_onnx.builder import Builder
     from ollamax_backend_onnx.program import ONNXProgram
-    from ollamax_backend_onnx.stages import Run, Stage
     from ollamax_backend_onnx.states import ONNXState
 
 
@@ -55,7 +56,7 @@ class ONNX(Backend):
         self._weights, self._runs = Weights({}), Runs()
         self._programs: list[ONNXProgram] = []
         self._stages = Stages()
-        self._shared: dict[Run, ONNXProgram] = {}
+        self._made: dict[Hashable, ONNXProgram] = {}
         if self._provider != PROCESSOR:
             from ollamax_backend_onnx.trial import attempt
 
@@ -85,7 +86,7 @@ class ONNX(Backend):
 
         self.states.check_open()
         self._weights = Weights(weights, self._threads, progress, self.options.keep)
-        self._shared.clear()  # its programs hold the weights before
+        self._made.clear()  # its programs hold the weights before
 
     def read_bytes(self, matrix: TensorInfo) -> int:
         """Numbers, scales and offsets of blocks; other matrices are kept as float32."""
@@ -101,25 +102,34 @@ class ONNX(Backend):
         self._stages = Stages([lower(graph, self.ops, "backend onnx") for graph in graphs])
 
     def build(self, graph: Graph) -> Program:
-        """One model and one session, for all sizes; or one for each part that other graphs have too."""
+        """One model and one session for all sizes, or one for each stage; the last, with the logits, is made first."""
         from ollamax_backend_onnx.chain import Chain
 
         self.states.check_open()
         self.states.open(graph, self._new_state)
-        programs = [self._program(stage) for stage in self._stages.of(graph)]
+        stages = self._stages.of(graph)
+        try:
+            with ThreadPoolExecutor(
+                self._threads
+            ) as makers:  # the runtime packs the weights of a session in one thread
+                new = {stage.key: stage.graph for stage in reversed(stages) if stage.key not in self._made}
+                made = {key: makers.submit(self._program, part, self._emit(part)) for key, part in new.items()}
+            self._made |= {key: future.result() for key, future in made.items()}
+        finally:
+            self._weights.release()
+        programs = [self._made[stage.key] for stage in stages]
         return programs[0] if len(programs) == 1 else Chain(graph, programs)
 
-    def _program(self, stage: Stage) -> ONNXProgram:
+    def _emit(self, graph: Graph) -> Builder:
         from ollamax_backend_onnx.emission import emit
+
+        return emit(graph, self._weights, self.states, self.accuracy_level)
+
+    def _program(self, graph: Graph, builder: Builder) -> ONNXProgram:
         from ollamax_backend_onnx.program import ONNXProgram
 
-        if stage.run is not None and stage.run in self._shared:
-            return self._shared[stage.run]
-        builder = emit(stage.graph, self._weights, self.states, self.accuracy_level)
-        program = ONNXProgram(stage.graph, builder, self._runs, self._provider, self._threads)
+        program = ONNXProgram(graph, builder, self._runs, self._provider, self._threads)
         self._programs.append(program)
-        if stage.run is not None:
-            self._shared[stage.run] = program
         return program
 
     def cancel(self) -> None:
@@ -134,7 +144,10 @@ class ONNX(Backend):
         for graph in graphs.values():
             self.states.open(graph, self._new_state)
         lowered = {name: lower(graph, self.ops, "backend onnx") for name, graph in graphs.items()}
-        write(lowered, self._weights, self.states, self.accuracy_level, directory)
+        try:
+            write(lowered, self._weights, self.states, self.accuracy_level, directory)
+        finally:
+            self._weights.release()
 
     def close(self) -> None:
         """Release sessions, weights and states; a second call does nothing."""
@@ -143,7 +156,7 @@ class ONNX(Backend):
         for program in self._programs:
             program.close()
         self._programs.clear()
-        self._shared.clear()
+        self._made.clear()
         self._runs.close()
         self.states.close()
         self._weights = Weights({})

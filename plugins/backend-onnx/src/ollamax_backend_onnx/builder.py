@@ -15,8 +15,8 @@ from ollamax.ml import Graph, Kind, Op, Tensor
 from ollamax.ml.graph import state_name
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax.ml.shape import Dim, Shape
-from ollamax_backend_onnx.kept import WEIGHTS_FILE
 from ollamax_backend_onnx.packed import Packed
+from ollamax_backend_onnx.packed_files import WEIGHTS_FILE
 from ollamax_backend_onnx.states import ONNXState, ONNXStates
 from ollamax_backend_onnx.weights import Weights
 
@@ -135,7 +135,7 @@ class Builder:
         offset, names = 0, []
         for part, array in packed.parts.items():
             names.append(f"{name}.{part}")
-            if packed.file is None or not self.host or array.nbytes <= _INLINE:
+            if packed.file is None or part not in packed.mapped or not self.host or array.nbytes <= _INLINE:
                 self.parameter(names[-1], array)
             else:
                 self._placed[names[-1]] = external(names[-1], array, packed.file.name, offset)
@@ -226,8 +226,14 @@ class Builder:
         return made
 
     def model(self) -> ModelProto:
-        """The finished model; large weights are external data in the file ``weights``, or in those of kept ones."""
+        """The finished model; large weights are external data in ``WEIGHTS_FILE``, or in files of their own.
+
+        ONNX wants operations in order. This runtime does not care, and packs weights in the order of the file: the last
+        and largest, of the logits, comes first, before memory is full.
+        """
         nodes = self._used()
+        if self.host:
+            nodes.reverse()
         read = {name for node in nodes for name in node.input}
         large = (external(name, array, WEIGHTS_FILE) for name, array in self.large.items())
         initializers = [*(small for name, small in self._small.items() if name in read), *large, *self._placed.values()]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Packed:
     """``blocks (out, in / block, bytes)``, ``scales`` and, where there are any, ``offsets`` ``(out, in / block)``.
 
-    ``file`` is the one that holds nothing but these, in that order.
+    ``file`` is the one that holds nothing but these, in that order. The runtime may map from it what is ``mapped``.
     """
 
     bits: int
@@ -30,6 +30,7 @@ class Packed:
     scales: Array
     offsets: Array | None
     file: Path | None = None
+    mapped: frozenset[str] = frozenset({"blocks", "scales", "offsets"})
 
     @property
     def parts(self) -> dict[str, Array]:

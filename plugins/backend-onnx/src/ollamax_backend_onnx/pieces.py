@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ import numpy as np
 
 from ollamax.ml import Graph, Kind, Op, Tensor
 from ollamax.ml.graph import state_name
+from ollamax.ml.shape import concrete
 from ollamax.ml.tensor import graph_input
 
 TAKEN, GIVEN = "stage.taken", "stage.given"
@@ -47,6 +49,14 @@ class Pieces:
             works[node] = node.op in _WORK or any(works[src] for src in node.srcs)
         self._everywhere = {node for node, work in works.items() if not work}
         self._pieces = list(self._cut([node for node, work in works.items() if work]))
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def products(self, at: int) -> int:
+        """How many weights a piece multiplies with."""
+        weights = (node.srcs[1] for node in self._pieces[at].nodes if node.op is Op.LINEAR)
+        return sum(math.prod(concrete(weight.shape, {})) for weight in weights)
 
     @cached_property
     def keys(self) -> list[Key]:

@@ -70,13 +70,10 @@ def open_session(builder: Builder, provider: str, threads: int) -> tuple[Any, li
     options.enable_mem_pattern = False  # a plan for every size that was ever run would pile up
     options.log_severity_level = 4  # what it logs as an error it raises too
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    kept = builder.weights.directory
-    if kept is None:  # it would hold on to what it maps from kept files until all is packed
-        options.add_session_config_entry("session.prepack.enable_parallel", "1")
     held = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in builder.large.values()]
     for name, value in zip(builder.large, held, strict=True):
         options.add_initializer(name, value)
-    directory = str(kept or Path(__file__).resolve().parent)
+    directory = str(builder.weights.directory or Path(__file__).resolve().parent)
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", directory)
     try:
         session = onnxruntime.InferenceSession(model, options, list(dict.fromkeys([provider, PROCESSOR])))

@@ -11,7 +11,7 @@ from ollamax.backend import StoredWeights
 from ollamax.mapped_pages import drop_pages
 from ollamax.ml.dtype import dequantize
 from ollamax.types import DType
-from ollamax_backend_onnx.kept import Kept
+from ollamax_backend_onnx.packed_files import PackedFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,20 +36,20 @@ class Weights(StoredWeights):
         keep: Path | None = None,
     ) -> None:
         super().__init__("onnx", stored, progress)
-        self._threads, self._kept = threads, Kept(keep)
+        self._threads, self._files = threads, PackedFiles(keep)
         self._whole: dict[str, Array] = {}
         self._packed: dict[str, Packed | None] = {}
 
     @property
     def directory(self) -> Path | None:
         """Where the files of packed weights lie, if there are any."""
-        return self._kept.directory
+        return self._files.directory
 
     def packed(self, name: str) -> Packed | None:
         """A matrix in blocks; None for one that is multiplied as float32."""
         if name not in self._packed:
             stored = self.find(name)
-            packed = self._kept.find(stored) or self._kept.pack(stored, self._threads)
+            packed = self._files.find(stored) or self._files.pack(stored, self._threads)
             if packed is not None:
                 self._count(stored)
             self._packed[name] = packed
@@ -66,6 +66,11 @@ class Weights(StoredWeights):
             self._whole[name] = values
             self._count(stored)
         return self._whole[name]
+
+    def release(self) -> None:
+        """Remove temporary files, whose weights would be packed again for another program."""
+        if self._files.release():
+            self._packed.clear()
 
     def _count(self, stored: Weight) -> None:
         """Tell how far the conversion is, and let go of the file's pages that were read."""
