@@ -48,6 +48,14 @@ class Plain:
         return np.asarray(found[0])
 
 
+def test_operations_are_in_the_order_that_onnx_wants(tmp_path: Path) -> None:
+    model = onnx.load(export("demo", "onnx", tmp_path / "demo") / "step.onnx", load_external_data=False).graph
+    known = {"", *(one.name for one in (*model.input, *model.initializer))}
+    for node in model.node:
+        assert known.issuperset(node.input)
+        known.update(node.output)
+
+
 def test_the_demo_model_tells_the_same_story_without_ollamax(tmp_path: Path) -> None:
     directory = export("demo", "onnx", tmp_path / "demo")
     assert sorted(path.name for path in directory.iterdir()) == ["shift.onnx", "step.onnx", "weights.data"]

@@ -13,7 +13,7 @@ import ollamax
 from ollamax.cli.main import main
 from ollamax.store import Store
 from ollamax.types import DType
-from ollamax_backend_onnx import packed_files, program
+from ollamax_backend_onnx import program, weight_files
 
 IDS = [5, 17, 200, 33, 91]
 FILES = 1 + 2 * 7 + 1
@@ -45,7 +45,7 @@ def test_a_second_load_packs_nothing(stored: Path, monkeypatch: pytest.MonkeyPat
     assert len(kept(stored)) == FILES
     assert {path.parent.parent.name for path in kept(stored)} == {Store().find("mine").model_path.name}  # type: ignore[union-attr]
     with monkeypatch.context() as patch:
-        patch.setattr(packed_files, "pack", None)
+        patch.setattr(weight_files, "pack", None)
         np.testing.assert_array_equal(logits(), expected)
     one, other = kept(stored)[:2]
     one.write_bytes(b"too short")
@@ -53,7 +53,7 @@ def test_a_second_load_packs_nothing(stored: Path, monkeypatch: pytest.MonkeyPat
     other.symlink_to(stored / "moved")
     np.testing.assert_array_equal(logits(), expected)
     assert not other.is_symlink()
-    monkeypatch.setattr("ollamax_backend_onnx.packed_files.version", lambda _: "99")
+    monkeypatch.setattr("ollamax_backend_onnx.weight_files.version", lambda _: "99")
     assert logits().shape == expected.shape
     assert len(kept(stored)) == 2 * FILES
 
@@ -70,7 +70,7 @@ def test_the_runtime_maps_what_is_kept(stored: Path, monkeypatch: pytest.MonkeyP
     np.testing.assert_array_equal(logits(), expected)
     assert not [name for name in given if name.endswith((".blocks", ".scales", ".offsets"))]
     monkeypatch.delenv("OLLAMAX_KEEP_COMPILED")
-    monkeypatch.setattr(packed_files, "_SMALL", 64)
+    monkeypatch.setattr(weight_files, "_SMALL", 64)
     np.testing.assert_array_equal(logits(), expected)
     assert not [name for name in given if name.endswith((".blocks", ".offsets"))]
     assert [name for name in given if name.endswith(".scales")]
@@ -100,9 +100,9 @@ def test_what_is_not_safely_on_the_disk_is_not_kept(stored: Path, monkeypatch: p
         raise OSError(errno.EIO, "the disk broke")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ollamax_backend_onnx.packed_files.os.fsync", fail)
+        patch.setattr("ollamax_backend_onnx.weight_files.os.fsync", fail)
         expected = logits()
-    assert [path.name for path in kept(stored)] == [packed_files.WEIGHTS_FILE]
+    assert [path.name for path in kept(stored)] == [weight_files.WEIGHTS_FILE]
     np.testing.assert_array_equal(logits(), expected)
     assert len(kept(stored)) == FILES
 
@@ -129,7 +129,7 @@ def test_a_directory_without_its_empty_file_that_cannot_be_written(
             raise PermissionError(errno.EACCES, "read-only", str(path))
         plain(path)
 
-    next(path for path in kept(stored) if path.name == packed_files.WEIGHTS_FILE).unlink()
+    next(path for path in kept(stored) if path.name == weight_files.WEIGHTS_FILE).unlink()
     monkeypatch.setattr(Path, "touch", touch)
     monkeypatch.setattr("ollamax_backend_onnx.builder._INLINE", 64)
     np.testing.assert_array_equal(logits(), expected)

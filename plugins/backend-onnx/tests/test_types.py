@@ -9,7 +9,7 @@ from ollamax.ml.blocks import BLOCKS
 from ollamax.testing.weight_cases import random_weight, values_of
 from ollamax.types import DType, TensorInfo
 from ollamax_backend_onnx.backend import ONNX
-from ollamax_backend_onnx.packed_files import PackedFiles
+from ollamax_backend_onnx.weight_files import WeightFiles
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "temporary"])
@@ -19,9 +19,9 @@ def test_blocks_lose_nothing(dtype: DType, kept: bool, tmp_path: Path, monkeypat
     stored = random_weight(dtype, 40)
     values = values_of(stored)
     monkeypatch.setattr("ollamax_backend_onnx.blocks._CHUNK", 7 * stored.shape[1])
-    monkeypatch.setattr("ollamax_backend_onnx.packed_files._SMALL", 0)
-    files = PackedFiles(tmp_path if kept else None)
-    packed = files.pack(stored, threads=2)
+    monkeypatch.setattr("ollamax_backend_onnx.weight_files._SMALL", 0)
+    files = WeightFiles(tmp_path if kept else None)
+    packed = files.packed(stored, threads=2)
     assert packed is not None
     assert packed.file is not None
     assert ("scales" in packed.mapped) is kept

@@ -6,22 +6,26 @@ is an offset, which is multiplied with the sum of the block's inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ollamax.ml.blocks import BLOCKS, take_apart
+from ollamax.ml.dtype import dequantize
 from ollamax_backend_onnx.packed import Form, Packed
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from ollamax.backend import Weight
     from ollamax.types import DType, TensorInfo
 
-    Array = npt.NDArray[Any]
+Array = npt.NDArray[Any]
+
+Put = Callable[[int, Array], None]
+"""Stores an array at a place, in bytes, of what is made; several threads call it."""
 
 _CHUNK = 1 << 20
 """Elements converted at a time."""
@@ -47,11 +51,8 @@ def form_of(matrix: Weight | TensorInfo) -> Form | None:
     return Form(4 if blocks.bits <= 4 else 8, blocks.block, out, width // blocks.block, blocks.has_minimum)
 
 
-def pack(weight: Weight, form: Form, put: Callable[[int, Array], None], threads: int = 1) -> bool:
-    """Pack a weight of that form; False where it has none after all, since its scales are no numbers.
-
-    ``put`` stores an array at a place of the form's bytes; several threads call it.
-    """
+def pack(weight: Weight, form: Form, put: Put, threads: int = 1) -> bool:
+    """Pack a weight of that form; False where it has none after all, since its scales are no numbers."""
     stored = weight.data.reshape(form.out, -1, weight.dtype.block_bytes)
     step = max(1, _CHUNK // (form.block * form.count))
 
@@ -63,9 +64,21 @@ def pack(weight: Weight, form: Form, put: Callable[[int, Array], None], threads:
             put(place, array)
         return True
 
-    np.empty(_LARGEST, np.uint8)  # once that was freed, glibc keeps the pages of freed blocks for the next
-    with ThreadPoolExecutor(threads) as workers:
-        return all(workers.map(convert, range(0, form.out, step)))
+    return _convert(convert, range(0, form.out, step), threads)
+
+
+def dequantize_rows(weight: Weight, put: Put, threads: int = 1) -> None:
+    """The values as float32, some rows at a time; a row is what the first axis counts."""
+    count = len(stored := weight.data.reshape(weight.shape[0], -1))
+    size = math.prod(weight.shape[1:])
+    step = max(1, _CHUNK // size)
+
+    def convert(start: int) -> bool:
+        part = stored[start : start + step]
+        put(4 * start * size, dequantize(part.reshape(-1), weight.dtype, (len(part), *weight.shape[1:])))
+        return True
+
+    _convert(convert, range(0, count, step), threads)
 
 
 def pack_in_memory(weight: Weight, form: Form, threads: int = 1) -> Packed | None:
@@ -76,6 +89,12 @@ def pack_in_memory(weight: Weight, form: Form, threads: int = 1) -> Packed | Non
         data[place : place + array.nbytes] = array.reshape(-1).view(np.uint8)
 
     return form.packed(data) if pack(weight, form, put, threads) else None
+
+
+def _convert(convert: Callable[[int], bool], starts: Sequence[int], threads: int) -> bool:
+    np.empty(_LARGEST, np.uint8)  # once that was freed, glibc keeps the pages of freed blocks for the next
+    with ThreadPoolExecutor(threads) as workers:
+        return all(workers.map(convert, starts))
 
 
 def _pack_rows(dtype: DType, stored: Array, bits: int) -> list[Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from ollamax.ml.graph import state_name
 from ollamax.ml.reference import NUMPY_KIND
 from ollamax.ml.shape import Dim, Shape
 from ollamax_backend_onnx.packed import Packed
-from ollamax_backend_onnx.packed_files import WEIGHTS_FILE
 from ollamax_backend_onnx.states import ONNXState, ONNXStates
+from ollamax_backend_onnx.weight_files import WEIGHTS_FILE
 from ollamax_backend_onnx.weights import Weights
 
 if TYPE_CHECKING:
@@ -128,6 +129,17 @@ class Builder:
             if array.nbytes <= _INLINE:
                 return self._keep(name, array)
             self.large[name] = array
+        return name
+
+    def matrix(self, node: Tensor) -> str:
+        """What is multiplied with as float32; a weight comes from its file, if it has one."""
+        if node.op is not Op.WEIGHT:
+            return self.value(node)
+        array = self.weights.matrix(node.attrs["name"])
+        name = f"weight.{node.attrs['name']}"
+        if not isinstance(array, np.memmap) or not self.host:
+            return self.parameter(name, array)
+        self._placed[name] = external(name, array, Path(str(array.filename)).name)
         return name
 
     def packed(self, name: str, packed: Packed) -> list[str]:

@@ -18,7 +18,7 @@ def linear(b: Builder, node: Tensor) -> str:
     rows = b.value(x) if len(x.shape) > 1 else b.emit("Unsqueeze", b.value(x), b.integers(0))
     packed = b.weights.packed(weight.attrs["name"]) if weight.op is Op.WEIGHT else None
     if packed is None:
-        product = b.emit("FusedMatMul", rows, b.value(weight), domain=CONTRIB, transB=1)
+        product = b.emit("FusedMatMul", rows, b.matrix(weight), domain=CONTRIB, transB=1)
     else:
         name = f"weight.{weight.attrs['name']}"
         out, inner = weight.shape

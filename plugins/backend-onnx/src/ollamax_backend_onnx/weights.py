@@ -11,7 +11,7 @@ from ollamax.backend import StoredWeights
 from ollamax.mapped_pages import drop_pages
 from ollamax.ml.dtype import dequantize
 from ollamax.types import DType
-from ollamax_backend_onnx.packed_files import PackedFiles
+from ollamax_backend_onnx.weight_files import WeightFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,24 +36,35 @@ class Weights(StoredWeights):
         keep: Path | None = None,
     ) -> None:
         super().__init__("onnx", stored, progress)
-        self._threads, self._files = threads, PackedFiles(keep)
+        self._threads, self._files = threads, WeightFiles(keep)
         self._whole: dict[str, Array] = {}
+        self._matrices: dict[str, Array] = {}
         self._packed: dict[str, Packed | None] = {}
 
     @property
     def directory(self) -> Path | None:
-        """Where the files of packed weights lie, if there are any."""
+        """Where files of weights lie, if there are any."""
         return self._files.directory
 
     def packed(self, name: str) -> Packed | None:
         """A matrix in blocks; None for one that is multiplied as float32."""
         if name not in self._packed:
             stored = self.find(name)
-            packed = self._files.find(stored) or self._files.pack(stored, self._threads)
+            packed = self._files.packed(stored, self._threads)
             if packed is not None:
                 self._count(stored)
             self._packed[name] = packed
         return self._packed[name]
+
+    def matrix(self, name: str) -> Array:
+        """The float32 values of a weight that is multiplied with; those of a larger one are mapped from a file."""
+        stored = self.find(name)
+        if stored.dtype is DType.F32:
+            return self.whole(name)
+        if name not in self._matrices:
+            self._matrices[name] = self._files.whole(stored, self._threads)
+            self._count(stored)
+        return self._matrices[name]
 
     def whole(self, name: str) -> Array:
         """The float32 values; where they are stored so, they are not copied."""
@@ -68,9 +79,10 @@ class Weights(StoredWeights):
         return self._whole[name]
 
     def release(self) -> None:
-        """Remove temporary files, whose weights would be packed again for another program."""
+        """Remove temporary files, which would be made again for another program."""
         if self._files.release():
             self._packed.clear()
+            self._matrices.clear()
 
     def _count(self, stored: Weight) -> None:
         """Tell how far the conversion is, and let go of the file's pages that were read."""

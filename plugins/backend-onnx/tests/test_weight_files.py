@@ -1,4 +1,4 @@
-"""Files that weights in blocks are packed into for the time of a load."""
+"""Files that weights are written into for the time of a load."""
 
 import os
 import tempfile
@@ -14,14 +14,14 @@ from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.tensor import graph_input, optional, weight
 from ollamax.testing.weight_cases import random_weight
 from ollamax.types import DType
-from ollamax_backend_onnx import packed_files
+from ollamax_backend_onnx import weight_files
 from ollamax_backend_onnx.backend import ONNX
-from ollamax_backend_onnx.packed_files import PackedFiles
+from ollamax_backend_onnx.weight_files import WeightFiles
 
 
-@pytest.fixture
-def stored() -> Weight:
-    return random_weight(DType.Q4_1, 600)  # its parts are larger than what lies within a model
+@pytest.fixture(params=[DType.Q4_1, DType.F16, DType.BF16], ids=lambda dtype: dtype.name)
+def stored(request: pytest.FixtureRequest) -> Weight:
+    return random_weight(request.param, 600)  # its parts are larger than what lies within a model
 
 
 @pytest.fixture
@@ -52,13 +52,13 @@ def test_they_are_there_for_the_time_of_a_load(
     backend: ONNX, stored: Weight, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    plain = packed_files.PackedFiles.release
+    plain = weight_files.WeightFiles.release
 
-    def release(files: PackedFiles) -> bool:
+    def release(files: WeightFiles) -> bool:
         seen.append(sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file()))
         return plain(files)
 
-    monkeypatch.setattr(packed_files.PackedFiles, "release", release)
+    monkeypatch.setattr(weight_files.WeightFiles, "release", release)
     expected = computed(backend, stored)
     assert seen[0] > stored.data.nbytes
     assert not list(temporary.iterdir())
@@ -74,11 +74,20 @@ def test_without_them_weights_are_packed_in_memory(
     np.testing.assert_array_equal(computed(backend, stored), expected)
 
 
+def test_float32_is_kept_and_is_what_the_weight_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = random_weight(DType.F16, 600)
+    monkeypatch.setattr("ollamax_backend_onnx.blocks._CHUNK", 7 * stored.shape[1])
+    expected = stored.data.view(np.float16).reshape(stored.shape).astype(np.float32)
+    np.testing.assert_array_equal(WeightFiles(tmp_path).whole(stored, threads=2), expected)
+    monkeypatch.setattr(weight_files, "dequantize_rows", None)
+    np.testing.assert_array_equal(WeightFiles(tmp_path).whole(stored, threads=2), expected)
+
+
 def test_what_a_killed_process_left_goes_with_the_next(stored: Weight, temporary: Path) -> None:
     for name, age in (("ollamax-onnx-old", 7200), ("ollamax-onnx-new", 60), ("another", 7200)):
         (temporary / name).mkdir()
         os.utime(temporary / name, (time.time() - age,) * 2)
-    files = PackedFiles(None)
-    assert files.pack(stored, 1) is not None
+    files = WeightFiles(None)
+    assert files.whole(stored, 1).shape == stored.shape
     assert files.release()
     assert sorted(path.name for path in temporary.iterdir()) == ["another", "ollamax-onnx-new"]

@@ -1,13 +1,15 @@
-"""Files of weights in blocks: the runtime maps each, and lets go of it once it has packed it."""
+"""Files of weights that are multiplied with: the runtime maps each, and lets go of it once it has packed it."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -16,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ollamax_backend_onnx.blocks import form_of, pack, pack_in_memory
+from ollamax.ml.dtype import dequantize
+from ollamax_backend_onnx.blocks import dequantize_rows, form_of, pack, pack_in_memory
 from ollamax_backend_onnx.runtime import runtime
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ollamax.backend import Weight
+    from ollamax_backend_onnx.blocks import Put
     from ollamax_backend_onnx.packed import Form, Packed
 
     Array = npt.NDArray[Any]
@@ -39,12 +43,12 @@ _ABANDONED = 3600
 """Seconds; packing one weight takes a few, and a model some more."""
 
 
-class PackedFiles:
+class WeightFiles:
     """Files below ``directory``, which belongs to the weights of one model; None: temporary ones, until ``release``.
 
     Kept files are in a directory of their own for each version of this package and of the runtime. A file is there once
-    it is whole and, if kept, on the disk; one of another size counts as none, and one that cannot be written is not an
-    error: the weight is packed in memory, of which the runtime cannot let go.
+    it is whole and, if kept, on the disk; one of another size counts as none. One that cannot be written is not an
+    error: the weight is made in memory, of which the runtime cannot let go.
     """
 
     def __init__(self, directory: Path | None) -> None:
@@ -58,45 +62,28 @@ class PackedFiles:
         """Where the files of all weights lie, side by side, ``WEIGHTS_FILE`` too; None where there are none."""
         return self._directory if self._directory is not None and (self._directory / WEIGHTS_FILE).is_file() else None
 
-    def find(self, weight: Weight) -> Packed | None:
-        """A weight that there is a file of, mapped from it."""
-        form, directory = form_of(weight), self.directory
-        if directory is None or form is None:
-            return None
-        file = directory / _file(weight)
-        if file.is_symlink():  # the runtime follows none
-            return None
-        try:
-            data = np.memmap(file, np.uint8, "r")
-        except (OSError, ValueError):
-            return None
-        if data.size != form.nbytes:
-            return None
-        packed = form.packed(data, file)
-        return packed if self._kept else _with_own_scales(packed, form, file)
-
-    def pack(self, weight: Weight, threads: int) -> Packed | None:
-        """Pack a weight, into a file if it is not small; None for one that has no such form.
-
-        A file is whole, or is not there.
-        """
+    def packed(self, weight: Weight, threads: int) -> Packed | None:
+        """A weight in blocks; None for one that has no such form."""
         form = form_of(weight)
         if form is None:
             return None
-        if not self._kept and form.nbytes <= _SMALL:
+        data = self._data(_name("blocks", weight), form.nbytes, lambda put: pack(weight, form, put, threads))
+        if data is None:
             return pack_in_memory(weight, form, threads)
-        try:
-            directory = self._prepare()
-            with tempfile.TemporaryDirectory(
-                prefix=_UNFINISHED, dir=directory, ignore_cleanup_errors=True
-            ) as unfinished:
-                partial = Path(unfinished) / _file(weight)
-                if not _write(partial, weight, form, threads, self._kept):
-                    return None
-                partial.replace(directory / partial.name)
-        except OSError:
-            return pack_in_memory(weight, form, threads)
-        return self.find(weight) or pack_in_memory(weight, form, threads)
+        packed = form.packed(data, Path(str(data.filename)))
+        return packed if self._kept else _with_own_scales(packed, form)
+
+    def whole(self, weight: Weight, threads: int) -> Array:
+        """A weight as float32: a ``numpy.memmap`` of a file that holds nothing else, or an array."""
+
+        def write(put: Put) -> bool:
+            dequantize_rows(weight, put, threads)
+            return True
+
+        data = self._data(_name("float32", weight), 4 * math.prod(weight.shape), write)
+        if data is None:
+            return dequantize(weight.data, weight.dtype, weight.shape)
+        return data.view(np.float32).reshape(weight.shape)
 
     def release(self) -> bool:
         """Remove temporary files; whether there were any."""
@@ -105,6 +92,40 @@ class PackedFiles:
         self._temporary.cleanup()
         self._temporary = self._directory = None
         self._ready = False
+        return True
+
+    def _data(self, name: str, nbytes: int, write: Callable[[Put], bool]) -> np.memmap[Any, Any] | None:
+        """What a file holds, which is written if it is not there; None if it cannot be."""
+        if not self._kept and nbytes <= _SMALL:
+            return None
+        found = self._find(name, nbytes)
+        if found is None and self._make(name, write):
+            found = self._find(name, nbytes)
+        return found
+
+    def _find(self, name: str, nbytes: int) -> np.memmap[Any, Any] | None:
+        directory = self.directory
+        if directory is None or (directory / name).is_symlink():  # the runtime follows none
+            return None
+        try:
+            data = np.memmap(directory / name, np.uint8, "r")
+        except (OSError, ValueError):
+            return None
+        return data if data.size == nbytes else None
+
+    def _make(self, name: str, write: Callable[[Put], bool]) -> bool:
+        """Write a file, which is whole or not there at all; whether it was."""
+        try:
+            directory = self._prepare()
+            with tempfile.TemporaryDirectory(
+                prefix=_UNFINISHED, dir=directory, ignore_cleanup_errors=True
+            ) as unfinished:
+                partial = Path(unfinished) / name
+                if not _write(partial, write, self._kept):
+                    return False
+                partial.replace(directory / name)
+        except OSError:
+            return False
         return True
 
     def _prepare(self) -> Path:
@@ -120,10 +141,11 @@ class PackedFiles:
         return self._directory
 
 
-def _with_own_scales(packed: Packed, form: Form, file: Path) -> Packed:
+def _with_own_scales(packed: Packed, form: Form) -> Packed:
     """Scales in memory: the runtime uses them as they lie, and would keep the file on the disk until it ends."""
     _, place, *_ = form.places(0)
-    scales = np.fromfile(file, np.float32, packed.scales.size, offset=place).reshape(packed.scales.shape)
+    assert packed.file is not None
+    scales = np.fromfile(packed.file, np.float32, packed.scales.size, offset=place).reshape(packed.scales.shape)
     return replace(packed, scales=scales, mapped=packed.mapped - {"scales"})
 
 
@@ -135,7 +157,7 @@ def _remove_leftovers(directory: Path, prefix: str) -> None:
                 shutil.rmtree(path)
 
 
-def _write(path: Path, weight: Weight, form: Form, threads: int, durable: bool) -> bool:
+def _write(path: Path, write: Callable[[Put], bool], durable: bool) -> bool:
     lock = threading.Lock()
     with path.open("wb") as file:
 
@@ -144,14 +166,14 @@ def _write(path: Path, weight: Weight, form: Form, threads: int, durable: bool) 
                 file.seek(place)
                 file.write(array.data)
 
-        made = pack(weight, form, put, threads)
+        made = write(put)
         if durable:
             file.flush()
             os.fsync(file.fileno())
     return made
 
 
-def _file(weight: Weight) -> str:
+def _name(form: str, weight: Weight) -> str:
     """A name that says nothing of the tensor's, which comes from a file and may be any text."""
-    text = f"{weight.dtype.name} {weight.shape} {weight.name}"
+    text = f"{form} {weight.dtype.name} {weight.shape} {weight.name}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
