@@ -20,7 +20,7 @@ PHI3 = ROOT / "examples" / "ollamax-plugin-phi3" / "src"
 FOLDERS = (ROOT / "plugins", EXAMPLES, ROOT / "examples")
 PLUGINS = sorted(path for folder in FOLDERS for path in folder.glob("*/src") if path.is_dir())
 
-LOWEST = {"errors", "types", "config", "json_file", "mapped_pages", "new_directory"}
+LOWEST = {"errors", "types", "config", "freed_memory", "json_file", "mapped_pages", "new_directory"}
 
 # From the top; a room imports only rooms of rows below its own, and itself.
 ROWS = [

@@ -8,6 +8,7 @@ from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
+from ollamax import freed_memory
 from ollamax.backend import Backend
 from ollamax.engine.chat import ChatMessage, Reply, collect, fit, read_messages
 from ollamax.engine.chunk import Chunk
@@ -159,6 +160,7 @@ class Model:
             self._closed = True
             self.runner.close()
             self._source.close()
+            freed_memory.give_back()
 
     def __enter__(self) -> Self:
         return self
