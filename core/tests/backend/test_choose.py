@@ -3,7 +3,7 @@
 import pytest
 
 from ollamax.backend import Backend, Device, Probe, Rate, Rates
-from ollamax.backend.ranking import PROMPT_SHARE, SMALL, choose, rank, speed
+from ollamax.backend.ranking import PROMPT_SHARE, SMALL, START_SHARE, choose, rank, speed
 from ollamax.errors import BackendError
 from ollamax.types import DType
 
@@ -95,12 +95,19 @@ def test_a_small_model_is_left_to_the_rank() -> None:
 
 
 def test_speed_weighs_the_times_of_types_by_their_bytes() -> None:
-    rates = Rates({"Q4_0": Rate(1.0, 1.0), "Q8_0": Rate(2.0, 0.5)}, "")
-    time = PROMPT_SHARE / 2 + (1 - PROMPT_SHARE) / 0.5
+    rates = Rates({"Q4_0": Rate(1.0, 1.0), "Q8_0": Rate(2.0, 0.5, 0.25)}, "")
+    time = START_SHARE / 0.25 + (1 - START_SHARE) * (PROMPT_SHARE / 2 + (1 - PROMPT_SHARE) / 0.5)
     assert speed(rates, {DType.Q4_0: 7}) == pytest.approx(1.0)
     assert speed(rates, {DType.Q8_0: 7}) == pytest.approx(1 / time)
     assert speed(rates, {DType.Q4_0: 30, DType.Q8_0: 10}) == pytest.approx(40 / (30 + 10 * time))
     assert speed(rates, {DType.TQ1_0: 7}) == pytest.approx(1 / time)  # not measured: as the slowest
+
+
+def test_auto_counts_what_a_start_takes() -> None:
+    late = backend("late", Probe((Device("cpu", "x86", rates=Rates({"Q8_0": Rate(1.8, 0.9, 0.15)}, "")),)))
+    assert choose({"late": late, "bytes": BYTES}, stored={DType.Q8_0: SMALL}) is BYTES
+    assert choose({"late": late, "even": EVEN}, stored={DType.Q8_0: SMALL}) is EVEN
+    assert choose({"bytes": BYTES, "even": EVEN}, stored={DType.Q8_0: SMALL}) is BYTES
 
 
 def test_devices_that_were_not_measured_keep_their_rank() -> None:
@@ -124,7 +131,7 @@ def test_auto_never_takes_what_is_only_chosen_by_name() -> None:
 
 @pytest.mark.parametrize(
     "rates",
-    [3, Rates({}, ""), Rates({"Q4": Rate(1, 1)}, ""), Rates({"K": Rate(0, 1)}, ""), Rates({"K": (1, 1)}, "")],  # type: ignore[dict-item]
+    [3, Rates({}, ""), Rates({"Q4": Rate(1, 1)}, ""), Rates({"K": Rate(1, 1, 0)}, ""), Rates({"K": (1, 1)}, "")],  # type: ignore[dict-item]
     ids=["number", "empty", "group", "zero", "pair"],
 )
 def test_rates_that_make_no_sense_are_a_reason(rates: Rates) -> None:

@@ -27,7 +27,7 @@ def lyre(name: str, probe: Probe) -> type[Backend]:
     return type(name, (Backend,), {"name": name, "probe": classmethod(lambda _: probe)})
 
 
-RATES = {group: Rate(1.0, 0.9) for group in ("Q4_0", "K")}
+RATES = {group: Rate(1.0, 0.9, 0.8) for group in ("Q4_0", "K")}
 BACKENDS = {
     "a": lyre("a", Probe((Device("cpu", "x86", 2 * 10**9, 3.0, Rates(RATES | {"Q8_0": Rate(0.5, 0.5)}, "at home")),))),
     "b": lyre("b", Probe((Device("cpu", "x86", None, 1.0, Rates({"Q8_0": Rate(0.7, 0.6)}, "abroad")),))),
@@ -105,11 +105,11 @@ def test_devices_have_rates_places_and_reasons() -> None:
     assert lines == [
         ["c", "gpu", "-", *missing, "1", "big; rank 9; not measured"],
         [
-            *("a", "cpu", "2 GB", "1.00/0.90", "0.50/0.50", "1.00/0.90", "-"),
+            *("a", "cpu", "2 GB", "1.00/0.90/0.80", "0.50/0.50/1.00", "1.00/0.90/0.80", "-"),
             *("Q4_0 2, Q8_0 3, K 2, float 3, small 2", "x86; rank 3 and measured: at home"),
         ],
         [
-            *("b", "cpu", "-", "-", "0.70/0.60", "-", "-"),
+            *("b", "cpu", "-", "-", "0.70/0.60/1.00", "-", "-"),
             *("Q4_0 3, Q8_0 2, K 3, float 2, small 3", "x86; rank 1 and measured: abroad"),
         ],
         ["c", "cpu", "-", *missing, "-", "x86; never taken by auto: it is slow"],
@@ -122,7 +122,7 @@ def test_devices_as_json() -> None:
     shown = CliRunner().invoke(list_plugins, ["--devices", "--json"])
     rows = json.loads(shown.output)
     assert [(row["backend"], row["device"]) for row in rows[:2]] == [("c", "gpu"), ("a", "cpu")]
-    assert rows[1]["rates"]["Q4_0"] == {"prompt": 1.0, "decode": 0.9}
+    assert rows[1]["rates"]["Q4_0"] == {"prompt": 1.0, "decode": 0.9, "start": 0.8}
     assert rows[1]["places"] == {"Q4_0": 2, "Q8_0": 3, "K": 2, "float": 3, "small": 2}
     assert (rows[1]["memory"], rows[4]["places"], rows[4]["why"]) == (
         *(2 * 10**9, {}),

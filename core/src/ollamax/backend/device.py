@@ -18,10 +18,14 @@ GROUPS: Mapping[str, frozenset[DType]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Tokens per second of a prompt and of decoding, as shares of llama.cpp's on the same processor."""
+    """Tokens per second of a prompt and of decoding, and how soon a new process gives its first token.
+
+    All are shares of llama.cpp's on the same processor: 0.5 is half as many tokens per second, or twice the time.
+    """
 
     prompt: float
     decode: float
+    start: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

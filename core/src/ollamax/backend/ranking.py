@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
 from ollamax.backend.device import GROUPS, Device, Probe, Rate, Rates
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PROMPT_SHARE = 0.4
 """Of the time of an answer, what llama.cpp spends on its prompt: 0.42 to 0.45 for 512 tokens and 128 of answer
 (docs/performance.md), and less in a chat, whose earlier turns are held."""
+
+START_SHARE = 0.07
+"""Of the time of a load and one such answer, what llama.cpp takes to start: 0.07 with a 1B Q8_0."""
 
 SMALL = 64 << 20
 """Bytes of weights below which rates, measured with models of 500 MB and more, say nothing."""
@@ -65,9 +68,9 @@ def _are_rates(rates: object) -> bool:
     groups: object = rates.groups if isinstance(rates, Rates) else None
     if not isinstance(groups, Mapping) or not groups or not groups.keys() <= GROUPS.keys():
         return False
-    numbers = [number for rate in groups.values() if isinstance(rate, Rate) for number in (rate.prompt, rate.decode)]
+    numbers = [number for rate in groups.values() if isinstance(rate, Rate) for number in astuple(rate)]
     known = [isinstance(number, int | float) and 0 < number < math.inf for number in numbers]
-    return all(known) and len(known) == 2 * len(groups)
+    return all(known) and len(known) == len(fields(Rate)) * len(groups)
 
 
 def safe_probe(backend: type[Backend]) -> Probe:
@@ -95,7 +98,8 @@ def speed(rates: Rates, stored: Stored) -> float:
 
 
 def _speed(rate: Rate) -> float:
-    return 1 / (PROMPT_SHARE / rate.prompt + (1 - PROMPT_SHARE) / rate.decode)
+    answer = PROMPT_SHARE / rate.prompt + (1 - PROMPT_SHARE) / rate.decode
+    return 1 / (START_SHARE / rate.start + (1 - START_SHARE) * answer)
 
 
 def rank(probes: Mapping[str, Probe], stored: Stored | None = None) -> list[Place]:

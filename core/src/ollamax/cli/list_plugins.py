@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = 4
 
 _LEGEND = """
-Rates are those of prompts and of decoding, as shares of llama.cpp's on the same processor.
+Rates are those of prompts, of decoding and of starting, as shares of llama.cpp's on the same processor.
 PLACE is the order in which auto takes devices, by type of weights, and for small models (below 64 MiB)."""
 
 
@@ -85,7 +85,7 @@ def _list_devices(as_json: bool) -> None:
 
 def _rate(row: DeviceRow, group: str) -> str:
     rate = row.rates.get(group)
-    return f"{rate['prompt']:.2f}/{rate['decode']:.2f}" if rate else "-"
+    return "/".join(f"{rate[name]:.2f}" for name in ("prompt", "decode", "start")) if rate else "-"
 
 
 def _place(row: DeviceRow) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ollamax.backend.device import GROUPS, Device, Probe
@@ -20,9 +20,9 @@ SMALL_MODEL = "small"
 class DeviceRow:
     """A device of a backend, or with an empty ``device`` a backend that cannot run here, and ``why``.
 
-    ``rates`` has those of a prompt and of decoding by group of weight types, as shares of llama.cpp's. ``places``, from
-    1 on, has one for each group, for models of such weights alone, and one for small models; none if ``auto`` never
-    takes the device.
+    ``rates`` has those of a prompt, of decoding and of a start by group of weight types, as shares of llama.cpp's.
+    ``places``, from 1 on, has one for each group, for models of such weights alone, and one for small models; none if
+    ``auto`` never takes the device.
     """
 
     backend: str
@@ -54,7 +54,7 @@ def device_rows(backends: Mapping[str, type[Backend]]) -> list[DeviceRow]:
 
 def _row(name: str, device: Device, places: dict[str, int]) -> DeviceRow:
     groups = device.rates.groups if device.rates else {}
-    rates = {group: {"prompt": rate.prompt, "decode": rate.decode} for group, rate in groups.items()}
+    rates = {group: asdict(rate) for group, rate in groups.items()}
     if device.only_by_name:
         why = f"never taken by auto: {device.only_by_name}"
     elif device.rates:

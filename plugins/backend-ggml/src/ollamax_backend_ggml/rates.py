@@ -8,10 +8,15 @@ from ollamax.backend import Rate, Rates
 from ollamax_backend_ggml.builds import VERSIONS
 from ollamax_backend_ggml.library import Library
 
-_GROUPS = {"Q4_0": Rate(1.00, 1.02), "Q8_0": Rate(0.99, 1.00), "K": Rate(0.79, 1.00), "float": Rate(1.00, 1.02)}
+_GROUPS = {
+    "Q4_0": Rate(1.00, 1.02, 1.20),
+    "Q8_0": Rate(0.99, 1.00, 1.02),
+    "K": Rate(0.79, 1.00, 1.84),
+    "float": Rate(1.00, 1.02, 0.90),
+}
 _MEASURED = "by benchmarks/vs_llama_cpp.py and backends.py on x86_64 with AVX-512, 2 cores"
 
-_NEWER = {"K": Rate(0.98, 0.98)}
+_NEWER = {"K": Rate(0.98, 0.98, 1.94)}
 """With the library of llama-cpp-python."""
 
 _PLAIN = {"Q8_0": 0.55, "float": 0.55}
