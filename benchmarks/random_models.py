@@ -3,7 +3,8 @@
     python benchmarks/random_models.py llama-1b Q4_0 FILE.gguf --vocabulary ../shared/vocab
 
 The weights of a type are one pool of random numbers, quantised once and repeated: speed does not depend on values. No
-two tensors begin at the same place of it, for ONNX Runtime keeps weights with equal bytes once.
+two matrices begin at the same place of it, for ONNX Runtime keeps weights with equal bytes once; only models that count
+have equal ones.
 """
 
 from __future__ import annotations

@@ -56,6 +56,18 @@ def test_operations_are_in_the_order_that_onnx_wants(tmp_path: Path) -> None:
         known.update(node.output)
 
 
+@pytest.mark.parametrize("dtype", [DType.F16, DType.Q4_0], ids=lambda dtype: dtype.name)
+def test_large_weights_of_other_types_are_in_the_file(
+    tmp_path: Path, dtype: DType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ollamax_backend_onnx.weight_files._SMALL", 64)
+    monkeypatch.setattr("ollamax_backend_onnx.builder._INLINE", 64)
+    path = write_random_llama(tmp_path / "a.gguf", dtype=dtype)
+    plain = Plain(export(str(path), "onnx", tmp_path / "b") / "step.onnx")
+    with ollamax.load(path, backend="onnx") as model:
+        np.testing.assert_allclose(plain.logits([5, 17, 200]), model.logits([5, 17, 200]), rtol=1e-4, atol=1e-4)
+
+
 def test_the_demo_model_tells_the_same_story_without_ollamax(tmp_path: Path) -> None:
     directory = export("demo", "onnx", tmp_path / "demo")
     assert sorted(path.name for path in directory.iterdir()) == ["shift.onnx", "step.onnx", "weights.data"]

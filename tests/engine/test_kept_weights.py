@@ -110,7 +110,7 @@ def test_what_is_not_safely_on_the_disk_is_not_kept(stored: Path, monkeypatch: p
 def test_what_a_killed_process_left_goes_with_the_next_packing(stored: Path) -> None:
     logits()
     directory = kept(stored)[0].parent
-    for name, age in (("unfinished-old", 7200), ("unfinished-new", 60)):
+    for name, age in (("unfinished-old", 48 * 3600), ("unfinished-new", 3600)):
         (directory / name).mkdir()
         (directory / name / "half").touch()
         os.utime(directory / name, (time.time() - age,) * 2)

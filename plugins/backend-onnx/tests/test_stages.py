@@ -127,6 +127,23 @@ def test_a_large_graph_is_cut_into_even_parts(
     assert programs(backend) == expected
 
 
+def test_what_comes_after_the_last_product_belongs_to_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    last = product(product(graph_input("x", ("N", "T", WIDTH), Kind.FLOAT), "a"), "b") * weight("scale", (WIDTH,))
+    one = Graph({"out": last})
+    assert [stage.graph for stage in Stages().of(one)] == [one]
+    monkeypatch.setattr("ollamax_backend_onnx.stages._LARGE", WIDTH * WIDTH)
+    assert ["".join(stage.graph.weights) for stage in Stages().of(one)] == ["a", "bscale"]
+
+
+def test_a_matrix_of_unknown_size_is_no_weight() -> None:
+    x, matrix = (graph_input(name, (size, WIDTH), Kind.FLOAT) for name, size in (("x", "T"), ("m", "S")))
+    one = Graph({"out": optional(Op.LINEAR, x, matrix, extra={})})
+    backend = ONNX()
+    given = {"x": np.ones((2, WIDTH), np.float32), "m": np.ones((3, WIDTH), np.float32)}
+    assert (backend.compile(one).run(given, {"T": 2, "S": 3})["out"] == WIDTH).all()
+    backend.close()
+
+
 def test_large_parts_that_graphs_share_are_cut_in_both(backend: ONNX, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ollamax_backend_onnx.stages._LARGE", 2 * WIDTH * WIDTH)
     check(backend, "abcd", "abcged")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar
 
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
     from ollamax.backend.base import Progress
     from ollamax.types import TensorInfo
-    from ollamax_backend_onnx.builder import Builder
     from ollamax_backend_onnx.program import ONNXProgram
     from ollamax_backend_onnx.states import ONNXState
 
 
 class ONNX(Backend):
-    """Runs a graph as one ONNX model, at any size; weights in blocks stay so where the runtime has a form for them.
+    """Runs a graph as one ONNX model, or a few, at any size; weights in blocks stay so where the runtime has a form.
 
     Caches are kept as float32, float16 or Q8_0; the constructor raises BackendError for another type, where the runtime
     cannot be loaded, and for a provider that fails its trial. ``accuracy_level`` is that of MatMulNBits: 4 rounds what
@@ -108,29 +107,27 @@ class ONNX(Backend):
         self.states.check_open()
         self.states.open(graph, self._new_state)
         stages = self._stages.of(graph)
-        try:
-            with ThreadPoolExecutor(
-                self._threads
-            ) as makers:  # the runtime packs the weights of a session in one thread
-                new = {stage.key: stage.graph for stage in reversed(stages) if stage.key not in self._made}
-                made = {key: makers.submit(self._program, part, self._emit(part)) for key, part in new.items()}
-            self._made |= {key: future.result() for key, future in made.items()}
-        finally:
-            self._weights.release()
+        self._make({stage.key: stage.graph for stage in reversed(stages) if stage.key not in self._made})
         programs = [self._made[stage.key] for stage in stages]
         return programs[0] if len(programs) == 1 else Chain(graph, programs)
 
-    def _emit(self, graph: Graph) -> Builder:
+    def _make(self, parts: Mapping[Hashable, Graph]) -> None:
+        """Sessions of all parts, or of none."""
         from ollamax_backend_onnx.emission import emit
-
-        return emit(graph, self._weights, self.states, self.accuracy_level)
-
-    def _program(self, graph: Graph, builder: Builder) -> ONNXProgram:
         from ollamax_backend_onnx.program import ONNXProgram
 
-        program = ONNXProgram(graph, builder, self._runs, self._provider, self._threads)
-        self._programs.append(program)
-        return program
+        settings, making = (self._runs, self._provider, self._threads), dict[Hashable, Future[ONNXProgram]]()
+        makers = ThreadPoolExecutor(self._threads)  # the runtime packs a session in one thread
+        try:
+            for key, part in parts.items():
+                builder = emit(part, self._weights, self.states, self.accuracy_level)
+                making[key] = makers.submit(ONNXProgram, part, builder, *settings)
+            made = {key: future.result() for key, future in making.items()}
+        finally:
+            makers.shutdown(cancel_futures=True)
+            self._weights.release()
+        self._programs += made.values()
+        self._made |= made
 
     def cancel(self) -> None:
         """End the computation that runs in another thread, within an operation: it raises BackendError there."""
@@ -159,6 +156,7 @@ class ONNX(Backend):
         self._made.clear()
         self._runs.close()
         self.states.close()
+        self._weights.release()
         self._weights = Weights({})
 
     def _new_state(self, name: str, shape: tuple[int, ...]) -> ONNXState:

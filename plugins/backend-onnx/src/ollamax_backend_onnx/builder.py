@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,11 +134,12 @@ class Builder:
         """What is multiplied with as float32; a weight comes from its file, if it has one."""
         if node.op is not Op.WEIGHT:
             return self.value(node)
-        array = self.weights.matrix(node.attrs["name"])
+        array, file = self.weights.matrix(node.attrs["name"])
         name = f"weight.{node.attrs['name']}"
-        if not isinstance(array, np.memmap) or not self.host:
+        if file is None or not self.host:
             return self.parameter(name, array)
-        self._placed[name] = external(name, array, Path(str(array.filename)).name)
+        name += ".float32"  # another op may have the weight in memory
+        self._placed[name] = external(name, array, file.name)
         return name
 
     def packed(self, name: str, packed: Packed) -> list[str]:

@@ -55,8 +55,8 @@ class Pieces:
 
     def products(self, at: int) -> int:
         """How many weights a piece multiplies with."""
-        weights = (node.srcs[1] for node in self._pieces[at].nodes if node.op is Op.LINEAR)
-        return sum(math.prod(concrete(weight.shape, {})) for weight in weights)
+        matrices = (node.srcs[1] for node in self._pieces[at].nodes if node.op is Op.LINEAR)
+        return sum(math.prod(concrete(one.shape, {})) for one in matrices if one.op is Op.WEIGHT)
 
     @cached_property
     def keys(self) -> list[Key]:

@@ -68,7 +68,7 @@ def _even(pieces: Pieces, begin: int, end: int) -> list[int]:
     sizes = [pieces.products(at) for at in range(begin, end)]
     parts = min(_MOST, sum(sizes) // _LARGE) or 1
     middles = [after - size / 2 for after, size in zip(accumulate(sizes), sizes, strict=True)]
-    places = [0, *(int(middle * parts / (sum(sizes) or 1)) for middle in middles[1:])]
+    places = [min(parts - 1, int(middle * parts / (sum(sizes) or 1))) for middle in middles]
     return [begin + at for at, place in enumerate(places) if not at or place != places[at - 1]]
 
 

@@ -39,8 +39,8 @@ It lies in the directory of the files; the package has one beside its modules, f
 _SMALL = 1 << 16
 """Bytes that are not worth a temporary file."""
 _UNFINISHED, _TEMPORARY = "unfinished-", "ollamax-onnx-"
-_ABANDONED = 3600
-"""Seconds; packing one weight takes a few, and a model some more."""
+_ABANDONED = 24 * 3600
+"""Seconds; a load takes some, but a computer may sleep in the middle of one."""
 
 
 class WeightFiles:
@@ -73,8 +73,8 @@ class WeightFiles:
         packed = form.packed(data, Path(str(data.filename)))
         return packed if self._kept else _with_own_scales(packed, form)
 
-    def whole(self, weight: Weight, threads: int) -> Array:
-        """A weight as float32: a ``numpy.memmap`` of a file that holds nothing else, or an array."""
+    def whole(self, weight: Weight, threads: int) -> tuple[Array, Path | None]:
+        """A weight as float32, and the file that holds nothing else, if there is one."""
 
         def write(put: Put) -> bool:
             dequantize_rows(weight, put, threads)
@@ -82,17 +82,15 @@ class WeightFiles:
 
         data = self._data(_name("float32", weight), 4 * math.prod(weight.shape), write)
         if data is None:
-            return dequantize(weight.data, weight.dtype, weight.shape)
-        return data.view(np.float32).reshape(weight.shape)
+            return dequantize(weight.data, weight.dtype, weight.shape), None
+        return data.view(np.float32).reshape(weight.shape), Path(str(data.filename))
 
-    def release(self) -> bool:
-        """Remove temporary files; whether there were any."""
-        if self._temporary is None:
-            return False
-        self._temporary.cleanup()
-        self._temporary = self._directory = None
-        self._ready = False
-        return True
+    def release(self) -> None:
+        """Remove temporary files."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = self._directory = None
+            self._ready = False
 
     def _data(self, name: str, nbytes: int, write: Callable[[Put], bool]) -> np.memmap[Any, Any] | None:
         """What a file holds, which is written if it is not there; None if it cannot be."""
@@ -150,10 +148,12 @@ def _with_own_scales(packed: Packed, form: Form) -> Packed:
 
 
 def _remove_leftovers(directory: Path, prefix: str) -> None:
-    """What processes that were killed left; others may be at work."""
+    """What this user's processes that were killed left; others may be at work."""
     for path in directory.glob(f"{prefix}*"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _ABANDONED:
+        with suppress(OSError, RecursionError):  # anybody may put something into a temporary directory
+            found = path.lstat()
+            own = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+            if own and time.time() - found.st_mtime > _ABANDONED:
                 shutil.rmtree(path)
 
 

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class Weights(StoredWeights):
-    """Each form is made once, when a program first needs it, and shared by all programs."""
+    """A form is made when a program first needs it.
+
+    Those of weights that are multiplied with stay until ``release``, others as long as the weights.
+    """
 
     def __init__(
         self,
@@ -38,7 +41,7 @@ class Weights(StoredWeights):
         super().__init__("onnx", stored, progress)
         self._threads, self._files = threads, WeightFiles(keep)
         self._whole: dict[str, Array] = {}
-        self._matrices: dict[str, Array] = {}
+        self._matrices: dict[str, tuple[Array, Path | None]] = {}
         self._packed: dict[str, Packed | None] = {}
 
     @property
@@ -56,11 +59,11 @@ class Weights(StoredWeights):
             self._packed[name] = packed
         return self._packed[name]
 
-    def matrix(self, name: str) -> Array:
-        """The float32 values of a weight that is multiplied with; those of a larger one are mapped from a file."""
+    def matrix(self, name: str) -> tuple[Array, Path | None]:
+        """The float32 values of a weight that is multiplied with, and the file of theirs that it was mapped from."""
         stored = self.find(name)
         if stored.dtype is DType.F32:
-            return self.whole(name)
+            return self.whole(name), None
         if name not in self._matrices:
             self._matrices[name] = self._files.whole(stored, self._threads)
             self._count(stored)
@@ -79,10 +82,10 @@ class Weights(StoredWeights):
         return self._whole[name]
 
     def release(self) -> None:
-        """Remove temporary files, which would be made again for another program."""
-        if self._files.release():
-            self._packed.clear()
-            self._matrices.clear()
+        """Forget forms that the runtime has taken over, and their temporary files; another program makes them again."""
+        self._packed.clear()
+        self._matrices.clear()
+        self._files.release()
 
     def _count(self, stored: Weight) -> None:
         """Tell how far the conversion is, and let go of the file's pages that were read."""
