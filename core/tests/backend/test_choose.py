@@ -131,8 +131,12 @@ def test_auto_never_takes_what_is_only_chosen_by_name() -> None:
 
 @pytest.mark.parametrize(
     "rates",
-    [3, Rates({}, ""), Rates({"Q4": Rate(1, 1)}, ""), Rates({"K": Rate(1, 1, 0)}, ""), Rates({"K": (1, 1)}, "")],  # type: ignore[dict-item]
-    ids=["number", "empty", "group", "zero", "pair"],
+    [
+        *(3, Rates({}, ""), Rates({"Q4": Rate(1, 1)}, "")),
+        *(Rates({"K": Rate(0, 1)}, ""), Rates({"K": Rate(1, 0)}, ""), Rates({"K": Rate(1, 1, 0)}, "")),
+        Rates({"K": (1, 1)}, ""),  # type: ignore[dict-item]
+    ],
+    ids=["number", "empty", "group", "no prompt", "no decode", "no start", "pair"],
 )
 def test_rates_that_make_no_sense_are_a_reason(rates: Rates) -> None:
     odd = backend("odd", Probe((Device("cpu", "x86", rank=99.0, rates=rates),)))

@@ -26,7 +26,8 @@ PROMPT_SHARE = 0.4
 (docs/performance.md), and less in a chat, whose earlier turns are held."""
 
 START_SHARE = 0.07
-"""Of the time of a load and one such answer, what llama.cpp takes to start: 0.07 with a 1B Q8_0."""
+"""Of the time of a load and one such answer, what llama.cpp takes to start: 0.07 with a 1B Q8_0
+(docs/performance.md)."""
 
 SMALL = 64 << 20
 """Bytes of weights below which rates, measured with models of 500 MB and more, say nothing."""

@@ -55,8 +55,7 @@ class Pieces:
 
     def products(self, at: int) -> int:
         """How many weights a piece multiplies with."""
-        matrices = (node.srcs[1] for node in self._pieces[at].nodes if node.op is Op.LINEAR)
-        return sum(math.prod(concrete(one.shape, {})) for one in matrices if one.op is Op.WEIGHT)
+        return sum(math.prod(concrete(one.shape, {})) for one in multiplied(self._pieces[at].nodes))
 
     @cached_property
     def keys(self) -> list[Key]:
@@ -90,6 +89,11 @@ class Pieces:
             yield _Piece(nodes[begin:end], taken, given)
             begin, taken = end, given
         yield _Piece(nodes[begin:], taken, None)
+
+
+def multiplied(nodes: Sequence[Tensor]) -> list[Tensor]:
+    """The weights that ``nodes`` multiply with."""
+    return [node.srcs[1] for node in nodes if node.op is Op.LINEAR and node.srcs[1].op is Op.WEIGHT]
 
 
 def _cuts(graph: Graph, nodes: Sequence[Tensor]) -> Iterator[tuple[int, Tensor]]:

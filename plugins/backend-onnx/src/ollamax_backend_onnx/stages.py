@@ -12,11 +12,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, combinations, pairwise
 
-from ollamax.ml import Graph, Op
-from ollamax_backend_onnx.pieces import Key, Pieces
+from ollamax.ml import Graph
+from ollamax_backend_onnx.pieces import Key, Pieces, multiplied
 
 _LARGE, _MOST = 1 << 29, 4
-"""The weights that are worth a session of their own, which takes 0.3 ms of each step, and the most sessions."""
+"""The weights that are worth a session of their own, which takes some of each step, and the most sessions."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Stages:
     def __init__(self, graphs: Sequence[Graph] = ()) -> None:
         self._before: dict[Key, set[Key | None]] = defaultdict(set)
         self._after: dict[Key, set[Key | None]] = defaultdict(set)
-        if any(_products(one) & _products(other) for one, other in combinations(graphs, 2)):
+        used = [{node.attrs["name"] for node in multiplied(graph.nodes)} for graph in graphs]
+        if any(one & other for one, other in combinations(used, 2)):
             for graph in graphs:
                 keys = Pieces(graph).keys
                 for at, key in enumerate(keys):
@@ -70,9 +71,3 @@ def _even(pieces: Pieces, begin: int, end: int) -> list[int]:
     middles = [after - size / 2 for after, size in zip(accumulate(sizes), sizes, strict=True)]
     places = [min(parts - 1, int(middle * parts / (sum(sizes) or 1))) for middle in middles]
     return [begin + at for at, place in enumerate(places) if not at or place != places[at - 1]]
-
-
-def _products(graph: Graph) -> frozenset[str]:
-    """The weights that a graph multiplies with."""
-    weights = (node.srcs[1] for node in graph.nodes if node.op is Op.LINEAR)
-    return frozenset(one.attrs["name"] for one in weights if one.op is Op.WEIGHT)

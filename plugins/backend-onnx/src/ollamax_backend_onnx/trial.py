@@ -39,16 +39,15 @@ def attempt(provider: str, threads: int, level: int) -> None:
     graph, inputs, stored = _graph(), _inputs(), _weights()
     states = States[ONNXState]("onnx", DType.F32)
     states.open(graph, lambda name, shape: ONNXState(name, shape, DType.F32))
-    runs, weights = Runs(), Weights(stored)
+    runs = Runs()
     try:
-        program = ONNXProgram(graph, emit(graph, weights, states, level), runs, provider, threads)
+        program = ONNXProgram(graph, emit(graph, Weights(stored), states, level), runs, provider, threads)
         found = program.run(inputs, _DIMS)["out"]
         program.close()
     except BackendError as error:
         raise BackendError(f"{one_line(str(error), 300)} (in a trial of {provider}); take device cpu") from error
     finally:
         runs.close()
-        weights.release()
     values = {name: dequantize(one.data, one.dtype, one.shape) for name, one in stored.items()}
     expected = evaluate(graph, inputs, _DIMS, values)["out"]
     off, largest = np.abs(found - expected).max(), np.abs(expected).max()
