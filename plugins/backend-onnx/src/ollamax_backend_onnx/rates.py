@@ -7,9 +7,10 @@ from ollamax.backend import Rate, Rates
 RATES = Rates(
     {
         "Q4_0": Rate(0.98, 0.67, 0.20),
-        "Q8_0": Rate(1.32, 0.91, 0.27),
+        "Q8_0": Rate(1.37, 0.86, 0.19),
         "K": Rate(0.89, 0.55, 0.21),
-        "float": Rate(1.29, 0.46, 0.09),
+        "float": Rate(1.26, 0.44, 0.07),
     },
-    "1B Q4_0 and Q4_K_M, 0.5B Q8_0 and F16 by benchmarks/backends.py on x86_64, AVX-512, 2 cores",
+    "1B Q4_0 and Q4_K_M, 0.5B F16, the geometric mean of 1B and 0.5B Q8_0 "
+    "by benchmarks/backends.py on x86_64, AVX-512, 2 cores",
 )
