@@ -28,7 +28,8 @@ class Runner:
     need the backend raises UsageError.
 
     Layers with a window forget. So ``truncate``, ``copy`` and ``slide`` may leave fewer tokens than they were asked
-    for: they return how many, and the caller computes the others again.
+    for: they return how many, and the caller computes the others again. Of a sequence whose logits were no numbers they
+    leave nothing.
     """
 
     def __init__(self, backend: Backend, traced: Traced) -> None:
@@ -44,6 +45,7 @@ class Runner:
         self.book = CacheBook(traced.layouts, traced.size.slots, backend.dim_steps)
         self.capacity, self._slots = traced.size.cells, traced.size.slots
         self.computed = 0
+        self._spoilt: set[int] = set()
         self._closed = False
 
     @property
@@ -101,6 +103,7 @@ class Runner:
     def truncate(self, slot: int, length: int = 0) -> int:
         """Forget everything of a sequence from position ``length`` on; returns how many tokens are left."""
         self._check_slots(slot)
+        self._clear_spoilt(slot)
         left = self.book.usable(slot, length)
         self.book.truncate(slot, left)
         return left
@@ -128,6 +131,8 @@ class Runner:
         """Make ``target`` start with the first ``length`` tokens of ``source``; returns how many it got."""
         self.check_open()
         self._check_slots(source, target)
+        self._clear_spoilt(source)
+        self._clear_spoilt(target)
         usable = self.book.usable(source, length)
         for prefix, rows in self.book.copy(source, target, usable).items():
             self._backend.copy_rows(source, target, rows, prefix=prefix)
@@ -162,6 +167,21 @@ class Runner:
                 "raise num_ctx or shorten the prompt"
             )
 
+    def _clear_spoilt(self, slot: int) -> None:
+        """Forget a sequence whose logits were no numbers.
+
+        Its cells may hold some that are none either, of which a share of 0 is none: they would spoil what follows.
+        """
+        if slot not in self._spoilt:
+            return
+        self.book.truncate(slot, 0)
+        if self._vision:
+            self._vision.forget(slot)
+        states = self._backend.states
+        for name in states.names:
+            self._backend.write_state(name, slot, np.zeros(states.find(name).shape[1:], np.float32))
+        self._spoilt.remove(slot)
+
     def _run(self, slots: Ids, tokens: Ids, outputs: Ids) -> Logits:
         starts = [self.book.length(slot) for slot in slots.tolist()]
         positions = np.asarray(starts)[:, None] + np.arange(tokens.shape[1])
@@ -176,6 +196,7 @@ class Runner:
                 self.book.truncate(slot, start)
             raise
         self.computed += tokens.size
+        self._spoilt |= {slot for slot, row in zip(slots.tolist(), logits, strict=True) if not np.isfinite(row.max())}
         return logits
 
     def _program(self, slots: Ids, positions: Ids, inputs: dict[str, Any], dims: dict[str, int]) -> Program:

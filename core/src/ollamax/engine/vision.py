@@ -43,6 +43,11 @@ class VisionSteps:
             held.append(shown.digest)
         self._book.show(slot, [shown.view for shown in pictures])
 
+    def forget(self, slot: int) -> None:
+        """Have a sequence see no picture, and hold none that was encoded."""
+        self._book.show(slot, ())
+        self._held[slot].clear()
+
     def seeing(self, slots: Sequence[int]) -> bool:
         """Whether any of the sequences has a picture."""
         return any(self._book.count(slot) for slot in slots)
