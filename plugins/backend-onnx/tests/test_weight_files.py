@@ -20,6 +20,7 @@ from ollamax_backend_onnx import weight_files
 from ollamax_backend_onnx.backend import ONNX
 from ollamax_backend_onnx.emission import emit
 from ollamax_backend_onnx.weight_files import WeightFiles
+from ollamax_backend_onnx.weights import Weights
 
 
 @pytest.fixture(params=[DType.Q4_1, DType.F16, DType.BF16], ids=lambda dtype: dtype.name)
@@ -62,18 +63,35 @@ def test_they_are_there_for_the_time_of_a_load(
     backend: ONNX, stored: Weight, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    plain = weight_files.WeightFiles.release
+    plain = weight_files.WeightFiles.remove
 
-    def release(files: WeightFiles) -> None:
+    def remove(files: WeightFiles, file: Path | None) -> None:
         seen.append(sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file()))
-        plain(files)
+        plain(files, file)
 
-    monkeypatch.setattr(weight_files.WeightFiles, "release", release)
+    monkeypatch.setattr(weight_files.WeightFiles, "remove", remove)
     expected = computed(backend, stored)
     assert seen[0] > stored.data.nbytes
     assert not list(temporary.iterdir())
     np.testing.assert_array_equal(computed(backend, stored), expected)  # packed again, for another program
     assert len(seen) == 2
+
+
+def test_a_file_goes_when_all_sessions_that_need_it_have_it(stored: Weight, temporary: Path) -> None:
+    weights, names = Weights({stored.name: stored}), [stored.name]
+    weights.expect(names * 2)
+    make = weights.packed if stored.dtype is DType.Q4_1 else weights.matrix
+
+    def files() -> int:
+        return sum(path.stat().st_size > 0 for path in temporary.rglob("*") if path.is_file())
+
+    make(stored.name)
+    assert files() == 1
+    weights.taken(names)
+    assert files() == 1
+    weights.taken(names)
+    assert files() == 0
+    weights.release()
 
 
 def test_the_last_operation_comes_first_so_that_its_weight_is_packed_first(backend: ONNX, stored: Weight) -> None:

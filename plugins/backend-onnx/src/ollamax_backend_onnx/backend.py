@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ollamax.backend.base import Progress
     from ollamax.types import TensorInfo
+    from ollamax_backend_onnx.builder import Builder
     from ollamax_backend_onnx.program import ONNXProgram
     from ollamax_backend_onnx.states import ONNXState
 
@@ -114,14 +116,22 @@ class ONNX(Backend):
     def _make(self, parts: Mapping[Hashable, Graph]) -> None:
         """Sessions of all parts, or of none."""
         from ollamax_backend_onnx.emission import emit
+        from ollamax_backend_onnx.pieces import multiplied
         from ollamax_backend_onnx.program import ONNXProgram
 
-        settings, making = (self._runs, self._provider, self._threads), dict[Hashable, Future[ONNXProgram]]()
+        used = {key: [node.attrs["name"] for node in multiplied(part.nodes)] for key, part in parts.items()}
+        making = dict[Hashable, Future[ONNXProgram]]()
+
+        def make(key: Hashable, builder: Builder) -> ONNXProgram:
+            program = ONNXProgram(parts[key], builder, self._runs, self._provider, self._threads)
+            self._weights.taken(used[key])
+            return program
+
         makers = ThreadPoolExecutor(self._threads)  # the runtime packs a session in one thread
         try:
+            self._weights.expect(chain.from_iterable(used.values()))
             for key, part in parts.items():
-                builder = emit(part, self._weights, self.states, self.accuracy_level)
-                making[key] = makers.submit(ONNXProgram, part, builder, *settings)
+                making[key] = makers.submit(make, key, emit(part, self._weights, self.states, self.accuracy_level))
             made = {key: future.result() for key, future in making.items()}
         finally:
             makers.shutdown(cancel_futures=True)

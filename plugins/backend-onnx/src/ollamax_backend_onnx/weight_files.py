@@ -85,8 +85,14 @@ class WeightFiles:
             return dequantize(weight.data, weight.dtype, weight.shape), None
         return data.view(np.float32).reshape(weight.shape), Path(str(data.filename))
 
+    def remove(self, file: Path | None) -> None:
+        """Remove a temporary file, if the platform lets one remove what may still be mapped."""
+        if file is not None and not self._kept:
+            with suppress(OSError):
+                file.unlink()
+
     def release(self) -> None:
-        """Remove temporary files."""
+        """Remove all temporary files."""
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = self._directory = None

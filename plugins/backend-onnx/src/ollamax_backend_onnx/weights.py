@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 class Weights(StoredWeights):
     """A form is made when a program first needs it.
 
-    Those of weights that are multiplied with stay until ``release``, others as long as the weights.
+    Those of weights that are multiplied with stay until they were ``taken`` as often as ``expected``, at the latest
+    until ``release``; others as long as the weights.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Weights(StoredWeights):
         self._whole: dict[str, Array] = {}
         self._matrices: dict[str, tuple[Array, Path | None]] = {}
         self._packed: dict[str, Packed | None] = {}
+        self._uses, self._lock = Counter[str](), threading.Lock()
 
     @property
     def directory(self) -> Path | None:
@@ -81,8 +85,20 @@ class Weights(StoredWeights):
             self._count(stored)
         return self._whole[name]
 
+    def expect(self, names: Iterable[str]) -> None:
+        """From now on the forms of each of these weights are needed as often as it is named."""
+        self._uses = Counter(names)
+
+    def taken(self, names: Iterable[str]) -> None:
+        """Forget forms that the runtime has taken over and nobody else needs; their pages serve the next file."""
+        with self._lock:
+            self._uses.subtract(names)
+            for name in (name for name in names if not self._uses[name]):
+                packed, (_, file) = self._packed.pop(name, None), self._matrices.pop(name, (None, None))
+                self._files.remove(packed.file if packed else file)
+
     def release(self) -> None:
-        """Forget forms that the runtime has taken over, and their temporary files; another program makes them again."""
+        """Forget all forms that the runtime has taken over, and temporary files; another program makes them again."""
         self._packed.clear()
         self._matrices.clear()
         self._files.release()
