@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ollamax.arch.trace import Traced
 from ollamax.backend import Backend, Program
 from ollamax.engine.picture import Shown
-from ollamax.engine.vision import VisionSteps
+from ollamax.engine.vision import ENCODED, VisionSteps
 from ollamax.errors import ContextFullError, UsageError
 from ollamax.kvcache.book import CacheBook
 from ollamax.ml import Graph
@@ -175,11 +175,13 @@ class Runner:
         if slot not in self._spoilt:
             return
         self.book.truncate(slot, 0)
-        if self._vision:
-            self._vision.forget(slot)
-        states = self._backend.states
-        for name in states.names:
-            self._backend.write_state(name, slot, np.zeros(states.find(name).shape[1:], np.float32))
+        for name in self._backend.states.names:
+            held = self._backend.read_state(name, slot)
+            if self._vision and name.startswith(ENCODED):
+                if np.isfinite(held).all():
+                    continue  # the sequence may go on with its pictures
+                self._vision.forget(slot)
+            self._backend.write_state(name, slot, np.zeros_like(held))
         self._spoilt.remove(slot)
 
     def _run(self, slots: Ids, tokens: Ids, outputs: Ids) -> Logits:

@@ -15,6 +15,9 @@ from ollamax.kvcache.pictures import PictureBook
 
 Array = npt.NDArray[Any]
 
+ENCODED = "encoder."
+"""What the names of states begin with that hold pictures."""
+
 
 class VisionSteps:
     """The pictures of each slot, in the encoder cache and in the host's book.
@@ -66,7 +69,7 @@ class VisionSteps:
         """Give ``target`` the pictures of ``source``."""
         if source != target:
             self._held[target] = []
-            self._backend.copy_rows(source, target, np.arange(self._book.extent([source])), prefix="encoder.")
+            self._backend.copy_rows(source, target, np.arange(self._book.extent([source])), prefix=ENCODED)
             self._held[target] = self._held[source][: self._book.count(source)]
             self._book.copy(source, target)
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Weights(StoredWeights):
     """A form is made when a program first needs it.
 
-    Those of weights that are multiplied with stay until they were ``taken`` as often as ``expected``, at the latest
-    until ``release``; others as long as the weights.
+    Those of weights that are multiplied with stay until they were ``taken`` as often as ``expect`` was told, at the
+    latest until ``release``; others as long as the weights.
     """
 
     def __init__(
