@@ -23,6 +23,7 @@ in lines of their own, "beside onnxruntime-genai", in llama.cpp's place.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,7 @@ def show(model: str, lines: Sequence[Line]) -> None:
 
 def main() -> None:
     """Print the table as it comes."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for the rival, which ollamax does not load
     given = options().parse_args()
     if given.genai and not any(name.endswith(" Q4_0") for name in given.models):
         raise SystemExit("--genai takes models of Q4_0 only, and none is among --models")

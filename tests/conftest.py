@@ -1,5 +1,6 @@
 """Checkpoints that transformers makes: random weights, and a small byte-level tokenizer."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 from random_mllama import write_random_mllama
 
 from ollamax.testing.byte_level import LLAMA3_SPLIT, QWEN2_SPLIT, save_byte_level
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # some tests import onnxruntime themselves
 
 Checkpoint = Callable[..., Path]
 

@@ -202,6 +202,16 @@ def test_a_probe_loads_the_runtime_and_not_what_makes_models_for_it() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_runtime_does_not_report_to_its_makers(tmp_path: Path) -> None:
+    """It keeps an id in the home directory and a queue of reports, but not where CI is set."""
+    code = "from ollamax_backend_onnx.backend import ONNX; ONNX().close()"
+    places = {name: str(tmp_path) for name in ("HOME", "USERPROFILE", "TMPDIR", "XDG_CACHE_HOME")}
+    unset = {"CI", "ORT_DISABLE_TELEMETRY"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset} | places
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert not list(tmp_path.iterdir())
+
+
 def test_of_one_reshape_after_another_the_last_is_computed() -> None:
     x = graph_input("x", ("N", "T", 12), Kind.FLOAT)
     kept, moved = x.reshape("N", "T", 3, 4).reshape("N", "T", 2, 6), x.reshape("N", 3, "T", 4).reshape("N", 3, 4, "T")

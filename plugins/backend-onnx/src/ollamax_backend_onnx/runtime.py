@@ -19,7 +19,12 @@ _REMOTE = "AzureExecutionProvider"  # asks a service in the network; it runs no 
 
 
 def runtime() -> Any:
-    """The module ``onnxruntime``; raises BackendError where it cannot be loaded, or ``onnx`` is not there."""
+    """The module ``onnxruntime``; raises BackendError where it cannot be loaded, or ``onnx`` is not there.
+
+    Wheels from 1.29 on tell their makers of every use when they are first imported, and keep an id of the device below
+    the home directory, unless the environment says otherwise; here it does where the user said nothing.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except Exception as error:
