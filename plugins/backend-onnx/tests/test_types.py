@@ -31,6 +31,8 @@ def test_blocks_lose_nothing(dtype: DType, kept: bool, tmp_path: Path, monkeypat
     if packed.bits == 4:
         numbers = np.stack([numbers & 15, numbers >> 4], axis=-1)
     numbers = numbers.reshape(40, -1, packed.block).astype(np.float32) - (1 << (packed.bits - 1))
+    half = 1 << (BLOCKS[dtype].bits - 1)  # what a product rounds of its inputs is multiplied with the numbers
+    assert -half <= numbers.min() < 0 < numbers.max() < half
     found = numbers * packed.scales[..., None]
     if packed.offsets is None:
         np.testing.assert_array_equal(found.reshape(values.shape), values)

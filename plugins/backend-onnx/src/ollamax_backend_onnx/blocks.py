@@ -102,14 +102,12 @@ def _pack_rows(dtype: DType, stored: Array, bits: int) -> list[Array]:
     blocks, parts = BLOCKS[dtype], take_apart(stored, dtype)
     if parts is None:
         return []
-    middle = 1 << (bits - 1)
-    shift = middle - blocks.zero
-    if (1 << blocks.bits) + shift > 1 << bits:  # larger numbers would not fit, so that the offsets do it
-        shift = 0
+    half = 1 << (blocks.bits - 1)
+    shift = (1 << (bits - 1)) - half  # about zero: what the runtime rounds of inputs is multiplied with these numbers
     numbers = parts.numbers + np.uint8(shift) if shift else parts.numbers
     if bits == 4:
         pairs = numbers.view("<u2")  # whole rows at once are ten times as fast as every second number
         numbers = (pairs | pairs >> 4).astype(np.uint8)
     if parts.minima is None:
         return [numbers, parts.scales]
-    return [numbers, parts.scales, parts.minima + parts.scales * np.float32(middle - blocks.zero - shift)]
+    return [numbers, parts.scales, parts.minima + parts.scales * np.float32(half - blocks.zero)]

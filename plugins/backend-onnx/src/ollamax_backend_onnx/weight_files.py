@@ -67,7 +67,7 @@ class WeightFiles:
         form = form_of(weight)
         if form is None:
             return None
-        data = self._data(_name("blocks", weight), form.nbytes, lambda put: pack(weight, form, put, threads))
+        data = self._data(_name("centred", weight), form.nbytes, lambda put: pack(weight, form, put, threads))
         if data is None:
             return pack_in_memory(weight, form, threads)
         packed = form.packed(data, Path(str(data.filename)))
