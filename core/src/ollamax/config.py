@@ -48,7 +48,7 @@ def cache_type() -> str:
 
 
 def device() -> str | None:
-    """``OLLAMAX_DEVICE``: the device of the backend that computes; by default (None) the backend chooses."""
+    """``OLLAMAX_DEVICE``: the device that computes, which ``auto`` goes by too; by default the backend chooses."""
     return os.environ.get("OLLAMAX_DEVICE") or None
 
 

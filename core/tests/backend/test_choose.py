@@ -72,6 +72,35 @@ def test_auto_without_any_device_tells_every_reason() -> None:
         choose({"broken": BROKEN})
 
 
+def incomplete(_: object) -> None:
+    raise BackendError("half of it is missing")
+
+
+HALF = type("half", (FAST,), {"name": "half", "check_installation": classmethod(incomplete)})
+
+
+def test_auto_passes_over_what_turns_out_not_to_be_installed() -> None:
+    assert choose({"half": HALF, "slow": SLOW}) is SLOW
+    with pytest.raises(BackendError, match="backend half cannot run here: half of it is missing"):
+        choose({"half": HALF, "slow": SLOW}, "half")
+    with pytest.raises(BackendError, match=r"no installed backend can run here \(half: half of it is missing\)"):
+        choose({"half": HALF})
+
+
+def test_auto_looks_at_all_of_one_backend_alone() -> None:
+    assert choose({"half": HALF, "best": backend("best", Probe((Device("cpu", "x86", rank=99),)))}).name == "best"
+
+
+def test_auto_keeps_to_backends_that_have_the_device() -> None:
+    both = {"slow": backend("slow", Probe((Device("NPU0", "x86"),))), "fast": FAST}
+    assert choose(both) is FAST
+    assert choose(both, device="GPU") is FAST
+    assert choose(both, device="npu0") is both["slow"]
+    with pytest.raises(BackendError, match=r"takes has a device 'tpu'; there are: gpu \(fast\), cpu \(fast\), NPU0 \("):
+        choose(both, device="tpu")
+    assert choose(both, "slow", device="tpu") is both["slow"]  # which says itself what it has
+
+
 def measured(name: str, rank: float, **groups: tuple[float, float]) -> type[Backend]:
     rates = Rates({group: Rate(*rate) for group, rate in groups.items()}, "in a dream")
     return backend(name, Probe((Device("cpu", "x86", rank=rank, rates=rates),)))

@@ -19,6 +19,7 @@ from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind, Op
 from ollamax.ml.dtype import quantize
 from ollamax.ml.tensor import apply, graph_input
+from ollamax.plugins import get_registry
 from ollamax.testing.page_case import check_pages
 from ollamax.testing.state_suite import cache_program, put
 from ollamax.testing.weight_suite import linear_graph
@@ -167,6 +168,14 @@ def test_a_package_for_models_that_is_broken_is_named(tmp_path: Path, monkeypatc
     monkeypatch.delitem(sys.modules, "onnx")
     with pytest.raises(BackendError, match=r"cannot be loaded \(Descriptors .*\); try: pip install .* onnx"):
         ONNX()
+    cpu = get_registry().backends["cpu"]
+    assert choose({"onnx": ONNX, "cpu": cpu}) is cpu
+
+
+def test_a_missing_psutil_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    with pytest.raises(BackendError, match=r"cannot be loaded \(.*psutil.*\); try: pip install .* psutil"):
+        ONNX()
 
 
 @pytest.mark.parametrize(("cache", "most"), [(DType.F32, 1e9), (DType.F16, 65504), (DType.Q8_0, 127 * 65504)])
@@ -186,7 +195,10 @@ def test_no_file_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_device_is_honoured_or_rejected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    ONNX(BackendOptions(device="cpu")).close()
+    for name in ("cpu", "CPU"):
+        backend = ONNX(BackendOptions(device=name))
+        assert backend.options.device == "cpu"
+        backend.close()
     with pytest.raises(BackendError, match="backend onnx has no device 'tpu'; it has: cpu"):
         ONNX(BackendOptions(device="tpu"))
     monkeypatch.setattr(

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ollamax.backend.bounds import GivenIndices
@@ -142,10 +142,12 @@ class Backend(ABC):
                 "backend, such as ggml"
             )
         if self.options.device is not None:
-            names = [device.name for device in safe_probe(type(self)).devices]
-            if self.options.device not in names:
-                known = ", ".join(names) or "none"
+            devices = safe_probe(type(self)).devices
+            found = next((device.name for device in devices if device.is_called(self.options.device)), None)
+            if found is None:
+                known = ", ".join(device.name for device in devices) or "none"
                 raise BackendError(f"backend {self.name} has no device {self.options.device!r:.40}; it has: {known}")
+            self.options = replace(self.options, device=found)
 
     @property
     def compute_seconds(self) -> float | None:
@@ -163,6 +165,13 @@ class Backend(ABC):
     @abstractmethod
     def probe(cls) -> Probe:
         """The devices here, or why there are none; must not raise, and loads heavy libraries only now."""
+
+    @classmethod  # noqa: B027 - most probes look at everything
+    def check_installation(cls) -> None:
+        """Raise BackendError where something is missing that ``probe`` does not look at, since that takes long.
+
+        ``auto`` asks it of the backend that it would take, and takes the next one instead.
+        """
 
     def check(self, graph: Graph) -> None:
         """Raise GraphError unless this backend can run ``graph``; asked before any weight is loaded."""

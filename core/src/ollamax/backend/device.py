@@ -57,6 +57,10 @@ class Device:
     only_by_name: str | None = None
     advice: str = ""
 
+    def is_called(self, name: str) -> bool:
+        """Whether ``name`` means this device; upper and lower case are the same."""
+        return self.name.casefold() == name.casefold()
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:

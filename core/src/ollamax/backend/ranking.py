@@ -45,8 +45,11 @@ class Place:
     speed: float | None
 
 
-def checked_probe(backend: type[Backend]) -> Probe:
-    """The backend's probe, which may raise; BackendError where it is no Probe, or its devices are no devices."""
+def checked_probe(backend: type[Backend], *, whole: bool = True) -> Probe:
+    """The backend's probe, which may raise; BackendError where it is no Probe, or its devices are no devices.
+
+    ``whole`` looks at the rest of what it needs too (``Backend.check_installation``).
+    """
     probe: object = backend.probe()
     if not isinstance(probe, Probe):
         raise BackendError(f"probe() returned {type(probe).__name__} where a Probe is expected")
@@ -57,6 +60,8 @@ def checked_probe(backend: type[Backend]) -> Probe:
         if device.rates is not None and not _are_rates(device.rates):
             known = ", ".join(GROUPS)
             raise BackendError(f"probe() gave rates of {device.name} that are not a Rate above 0 for any of {known}")
+    if whole and devices:
+        backend.check_installation()
     return probe
 
 
@@ -74,11 +79,11 @@ def _are_rates(rates: object) -> bool:
     return all(known) and len(known) == len(fields(Rate)) * len(groups)
 
 
-def safe_probe(backend: type[Backend]) -> Probe:
-    """The backend's probe; one that raises, which it must not, counts as a reason why it cannot run."""
+def safe_probe(backend: type[Backend], *, whole: bool = True) -> Probe:
+    """As ``checked_probe``; one that raises, which it must not, counts as a reason why it cannot run."""
     try:
         with redirect_stdout(sys.stderr):  # standard output is for the model's answer
-            return checked_probe(backend)
+            return checked_probe(backend, whole=whole)
     except KeyboardInterrupt:
         raise
     except BackendError as error:
@@ -125,25 +130,34 @@ def rank(probes: Mapping[str, Probe], stored: Stored | None = None) -> list[Plac
     )
 
 
-def choose(backends: Mapping[str, type[Backend]], name: str = "auto", stored: Stored | None = None) -> type[Backend]:
+def choose(
+    backends: Mapping[str, type[Backend]], name: str = "auto", stored: Stored | None = None, device: str | None = None
+) -> type[Backend]:
     """One of ``backends`` (at least one): the one called ``name``, or for ``auto`` the fastest for weights ``stored``.
 
-    Raises BackendError when the named backend cannot run here; ``auto`` fails only if none can, or a setting is wrong.
+    ``device`` keeps ``auto`` to backends with a device of that name. Raises BackendError when the named backend cannot
+    run here; ``auto`` fails only if none can, or a setting is wrong.
     """
     if name != "auto":
         probe = safe_probe(backends[name])
         if not probe.devices:
             raise BackendError(f"backend {name} cannot run here: {probe.reason or 'it found no device'}")
         return backends[name]
-    probes = {key: safe_probe(backend) for key, backend in sorted(backends.items())}
+    probes = {key: safe_probe(backend, whole=False) for key, backend in sorted(backends.items())}
     for key, probe in probes.items():
         if probe.wrong_setting:
             raise BackendError(f"backend {key} cannot run here: {probe.reason}")
-    places = rank(probes, stored)
-    if not places:
-        reasons = "; ".join(f"{key}: {_reason(key, probe)}" for key, probe in probes.items())
-        raise BackendError(f"no installed backend can run here ({reasons}); try: pip install ollamax-backend-cpu")
-    return backends[places[0].backend]
+    while places := rank(probes, stored):
+        best = next((place.backend for place in places if not device or place.device.is_called(device)), None)
+        if best is None:
+            known = ", ".join(f"{place.device.name} ({place.backend})" for place in places)
+            raise BackendError(f"no backend that auto takes has a device {device!r:.40}; there are: {known}")
+        found = safe_probe(backends[best])
+        if found.devices:
+            return backends[best]
+        probes[best] = found
+    reasons = "; ".join(f"{key}: {_reason(key, probe)}" for key, probe in probes.items())
+    raise BackendError(f"no installed backend can run here ({reasons}); try: pip install ollamax-backend-cpu")
 
 
 def _reason(name: str, probe: Probe) -> str:

@@ -112,7 +112,8 @@ def _planned(asked: Sizes, kinds: tuple[str, ...], model: str) -> tuple[list[Job
 def _labels(model: str, backends: tuple[str, ...], *, splitting: bool) -> list[str]:
     """The backends' own names; raises BackendError for one that is not here or cannot run, UsageError for twins."""
     with closing(open_source(resolve(model).path, get_registry())) as source:
-        labels = [get_registry().backend(name, source, splitting=splitting).name for name in backends]
+        find = partial(get_registry().backend, source=source, splitting=splitting, device=config.device())
+        labels = [find(name).name for name in backends]
     for label in labels:
         if labels.count(label) > 1:
             raise UsageError(f"--backend {','.join(backends)} stands for {label} twice; name each backend once")

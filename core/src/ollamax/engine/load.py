@@ -63,10 +63,11 @@ def load(
     modelfile = found.modelfile if template is None else replace(found.modelfile, template=template)
     with ExitStack() as cleanup:
         source = cleanup.enter_context(closing(open_source(found.path, registry)))
-        engine_class = registry.backend(backend, source, splitting=chosen.num_gpu > 0)
+        asked = backend_options(chosen, cache_type, device, _keep(found))
+        engine_class = registry.backend(backend, source, splitting=chosen.num_gpu > 0, device=asked.device)
         tokenizer = build_tokenizer(source.metadata, registry.tokenizers)
         prompts = choose_template(modelfile.template, source.metadata)
-        engine = cleanup.enter_context(closing(engine_class(backend_options(chosen, cache_type, device, _keep(found)))))
+        engine = cleanup.enter_context(closing(engine_class(asked)))
         told: list[str] = []
         weights = NaNWatch(source, warn or told.append) if found.path.is_dir() else source
         built = _runner(found.path, weights, tokenizer, registry, engine, chosen, parallel, progress)

@@ -51,7 +51,7 @@ def trace_model(
         graph, layouts = trace_named(bound, tokenizer.n_vocab, size, str(model.path))
         chosen = Options().merge(parameters(model.modelfile.parameters))
         asked = backend_options(chosen, cache_type="f32")
-        engine = cleanup.enter_context(closing(registry.backend(backend, source)(asked)))
+        engine = cleanup.enter_context(closing(registry.backend(backend, source, device=asked.device)(asked)))
         engine.check(graph)
         load_weights(engine, source)
         return Trace(

@@ -54,12 +54,17 @@ class Registry:
         )
 
     def backend(
-        self, name: str = "auto", source: TensorSource | None = None, *, splitting: bool = False
+        self,
+        name: str = "auto",
+        source: TensorSource | None = None,
+        *,
+        splitting: bool = False,
+        device: str | None = None,
     ) -> type[Backend]:
         """The backend called ``name``, or for ``auto`` the fastest here for the weights of ``source``.
 
-        ``splitting`` asks ``auto`` for one that splits a model with a graphics processor, where any is installed.
-        Raises BackendError.
+        ``splitting`` asks ``auto`` for one that splits a model with a graphics processor, where any is installed, and
+        ``device`` for one that has it. Raises BackendError.
         """
         from ollamax.backend.ranking import choose
 
@@ -70,7 +75,7 @@ class Registry:
             raise BackendError(f"backend {name!r:.80} is not installed ({_have(self.backends)}); {way_out}")
         able = {key: kind for key, kind in self.backends.items() if kind.takes_gpu_layers} if splitting else {}
         candidates = able if able and name == "auto" else self.backends
-        return choose(candidates, name, None if source is None else _stored(source))
+        return choose(candidates, name, None if source is None else _stored(source), device)
 
     def model(self, name: str) -> BundledModel:
         """The bundled model called ``name``; raises ModelNotFoundError."""

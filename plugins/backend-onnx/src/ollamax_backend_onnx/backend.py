@@ -41,10 +41,10 @@ class ONNX(Backend):
     accuracy_level: ClassVar[int] = 4
 
     def __init__(self, options: BackendOptions | None = None) -> None:
-        from ollamax_backend_onnx.runtime import PROCESSOR, check_onnx, physical_cores, providers
+        from ollamax_backend_onnx.runtime import PROCESSOR, physical_cores, providers
 
         available = providers()
-        check_onnx()
+        self.check_installation()
         super().__init__(options)
         from ollamax_backend_onnx.cancellation import Runs
         from ollamax_backend_onnx.stages import Stages
@@ -80,6 +80,13 @@ class ONNX(Backend):
         rates = {"cpu": RATES}
         devices = [Device(name, kind, memory.get(name), ranks[name], rates.get(name)) for name, kind in kinds.items()]
         return Probe(tuple(sorted(devices, key=lambda device: -device.rank)))
+
+    @classmethod
+    def check_installation(cls) -> None:
+        """Raise BackendError where a package that makes models cannot be loaded."""
+        from ollamax_backend_onnx.runtime import check_others
+
+        check_others()
 
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
         """Take the weights as they are stored; they are packed when a program is built."""

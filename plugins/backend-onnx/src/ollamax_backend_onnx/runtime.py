@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ _REMOTE = "AzureExecutionProvider"  # asks a service in the network; it runs no 
 
 
 def runtime() -> Any:
-    """The module ``onnxruntime``; raises BackendError where it cannot be loaded, or ``onnx`` is not there.
+    """The module ``onnxruntime``; raises BackendError where it cannot be loaded.
 
     Wheels from 1.29 on tell their makers of every use when they are first imported, and keep an id of the device below
     the home directory, unless the environment says otherwise; here it does where the user said nothing.
@@ -29,15 +28,14 @@ def runtime() -> Any:
         import onnxruntime
     except Exception as error:
         raise _unusable(error) from error
-    if find_spec("onnx") is None:  # importing it takes twice as long
-        check_onnx()
     return onnxruntime
 
 
-def check_onnx() -> None:
-    """Raise BackendError where ``onnx``, which makes models, cannot be loaded."""
+def check_others() -> None:
+    """Raise BackendError where ``onnx``, which makes models and takes twice as long to load, or psutil cannot be."""
     try:
         import onnx  # noqa: F401 - whether it can be
+        import psutil  # noqa: F401
     except Exception as error:
         raise _unusable(error) from error
 
@@ -45,7 +43,7 @@ def check_onnx() -> None:
 def _unusable(error: Exception) -> BackendError:
     return BackendError(
         f"ONNX Runtime cannot be loaded ({one_line(str(error), 200)}); "
-        "try: pip install --force-reinstall onnxruntime onnx"
+        "try: pip install --force-reinstall onnxruntime onnx psutil"
     )
 
 
