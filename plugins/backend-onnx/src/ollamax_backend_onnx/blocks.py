@@ -29,8 +29,6 @@ Put = Callable[[int, Array], None]
 
 _CHUNK = 1 << 20
 """Elements converted at a time."""
-_LARGEST = (32 << 20) - (64 << 10)
-"""Bytes; a little less than the largest block that glibc's heap adapts to (DEFAULT_MMAP_THRESHOLD_MAX, mallopt(3))."""
 
 
 def packed_bytes(matrix: TensorInfo) -> int:
@@ -92,7 +90,6 @@ def pack_in_memory(weight: Weight, form: Form, threads: int = 1) -> Packed | Non
 
 
 def _convert(convert: Callable[[int], bool], starts: Sequence[int], threads: int) -> bool:
-    np.empty(_LARGEST, np.uint8)  # once that was freed, glibc keeps the pages of freed blocks for the next
     with ThreadPoolExecutor(threads) as workers:
         return all(workers.map(convert, starts))
 
