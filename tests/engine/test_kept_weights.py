@@ -2,6 +2,8 @@
 
 import errno
 import os
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -80,7 +82,18 @@ def test_it_goes_with_the_model(stored: Path) -> None:
     logits()
     assert kept(stored)
     assert main(["rm", "mine"]) == 0
-    assert not kept(stored)
+    assert not list((stored / "compiled").iterdir())
+
+
+def test_what_a_load_makes_when_its_model_is_gone_goes_with_the_next(stored: Path) -> None:
+    logits()
+    (directory,) = (stored / "compiled").iterdir()
+    late, odd = (directory.with_name(f"sha256-{digit * 64}") for digit in "ab")
+    shutil.copytree(directory, late)
+    odd.write_text("no directory")
+    (stored / "compiled" / "notes").touch()
+    assert main(["create", "other", "-f", str(stored.parent / "Modelfile")]) == 0
+    assert sorted(path.name for path in (stored / "compiled").iterdir()) == ["notes", directory.name]
 
 
 def test_nothing_is_kept_unasked_or_outside_of_the_store(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,9 +103,33 @@ def test_nothing_is_kept_unasked_or_outside_of_the_store(stored: Path, monkeypat
     assert not kept(stored)
 
 
-def test_a_directory_that_cannot_be_written_is_no_error(stored: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_a_warning(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights are temporary files then."""
+    expected = logits()
+    shutil.rmtree(stored / "compiled")
     (stored / "compiled").write_text("a file where a directory would be")
-    assert logits().shape == (len(IDS), 258)
+    monkeypatch.setattr(weight_files, "_SMALL", 0)
+    monkeypatch.setattr(weight_files, "pack_in_memory", None)
+    with pytest.warns(RuntimeWarning, match=r"compiled.*: weights cannot be kept \(Not a directory\); mend that, or"):
+        np.testing.assert_array_equal(logits(), expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other platforms have no such names")
+def test_a_store_whose_name_is_not_utf8(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, odd = logits(), stored.with_name(os.fsdecode(b"\xff"))
+    stored.rename(odd)
+    monkeypatch.setenv("OLLAMAX_MODELS", str(odd))
+    with pytest.warns(RuntimeWarning, match=r"weights cannot be kept \(the runtime takes paths in UTF-8 alone\)"):
+        np.testing.assert_array_equal(logits(), expected)
+
+
+def test_what_is_no_file_is_never_opened(stored: Path) -> None:
+    expected = logits()
+    path = next(path for path in kept(stored) if path.stat().st_size > 100)
+    path.unlink()
+    os.mkfifo(path)
+    np.testing.assert_array_equal(logits(), expected)
+    assert path.is_file()
 
 
 def test_what_is_not_safely_on_the_disk_is_not_kept(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,4 +169,5 @@ def test_a_directory_without_its_empty_file_that_cannot_be_written(
     next(path for path in kept(stored) if path.name == weight_files.WEIGHTS_FILE).unlink()
     monkeypatch.setattr(Path, "touch", touch)
     monkeypatch.setattr("ollamax_backend_onnx.builder._INLINE", 64)
-    np.testing.assert_array_equal(logits(), expected)
+    with pytest.warns(RuntimeWarning, match=r"cannot be kept \(read-only\)"):
+        np.testing.assert_array_equal(logits(), expected)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -109,6 +110,17 @@ def test_without_them_weights_are_packed_in_memory(
     expected = computed(backend, stored)
     monkeypatch.setattr(tempfile, "tempdir", str(temporary / "missing"))
     np.testing.assert_array_equal(computed(backend, stored), expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other platforms have no such names")
+def test_a_temporary_directory_whose_name_is_not_utf8_is_not_used(
+    backend: ONNX, stored: Weight, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, odd = computed(backend, stored), temporary / os.fsdecode(b"\xff")
+    odd.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(odd))
+    np.testing.assert_array_equal(computed(backend, stored), expected)
+    assert not list(odd.iterdir())
 
 
 def test_float32_is_kept_and_is_what_the_weight_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

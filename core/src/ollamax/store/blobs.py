@@ -74,10 +74,19 @@ class BlobDirectory:
 
     def digests(self) -> Iterator[str]:
         """All blobs that are there."""
-        if self.directory.is_dir():
-            for path in self.directory.iterdir():
-                if _FILE.fullmatch(path.name):
-                    yield path.name.replace("-", ":", 1)
+        for path in _named_by_digest(self.directory):
+            yield path.name.replace("-", ":", 1)
+
+    def compiled(self) -> Iterator[Path]:
+        """What there is at the places of ``compiled_directory``, of blobs that are there and that are not."""
+        return _named_by_digest(compiled_directory(self.directory / "any").parent)
+
+
+def _named_by_digest(directory: Path) -> Iterator[Path]:
+    if directory.is_dir():
+        for path in directory.iterdir():
+            if _FILE.fullmatch(path.name):
+                yield path
 
 
 def compiled_directory(blob: Path) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ollamax.errors import StoreError
-from ollamax.store.blobs import STAGING, BlobDirectory, compiled_directory
+from ollamax.store.blobs import STAGING, BlobDirectory
 from ollamax.store.lock import FileLock
 from ollamax.store.manifests import ManifestDirectory
 
@@ -35,23 +35,33 @@ class Shelf:
         for directory in self.blobs.directory.glob(f"{STAGING}*"):
             if _is_dead(directory):
                 shutil.rmtree(directory, ignore_errors=True)
+        for digest in self._unused():
+            with suppress(PermissionError):  # Windows keeps files that are in use; a later sweep gets them
+                self.blobs.path(digest).unlink(missing_ok=True)
+        for path in list(self.blobs.compiled()):  # a load may have gone on when the blob of its model went
+            if not self.blobs.directory.joinpath(path.name).exists():
+                _remove(path)
+
+    def _unused(self) -> set[str]:
+        """The digests of blobs that no manifest refers to."""
         used: set[str] = set()
         for name in self.manifests.names():
             try:
                 stored = self.manifests.read(name)
             except StoreError:
-                return  # what a damaged manifest refers to is unknown, so no blob is known to be unused
+                return set()  # what a damaged manifest refers to is unknown, so no blob is known to be unused
             if stored is not None:
                 used.update(layer.digest for layer in stored.manifest.blobs)
-        for digest in set(self.blobs.digests()) - used:
-            self._discard(self.blobs.path(digest))
+        return set(self.blobs.digests()) - used
 
-    def _discard(self, path: Path) -> None:
-        try:
-            path.unlink(missing_ok=True)
-        except PermissionError:  # Windows keeps files that are in use; a later sweep gets them
-            return
-        shutil.rmtree(compiled_directory(path), ignore_errors=True)
+
+def _remove(path: Path) -> None:
+    """Remove a directory, or what is in its place, as far as the platform lets one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _is_dead(staging: Path) -> bool:

@@ -6,9 +6,11 @@ import hashlib
 import math
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ollamax.errors import one_line
 from ollamax.ml.dtype import dequantize
 from ollamax_backend_onnx.blocks import dequantize_rows, form_of, pack, pack_in_memory
 from ollamax_backend_onnx.runtime import runtime
@@ -39,6 +42,7 @@ It lies in the directory of the files; the package has one beside its modules, f
 _SMALL = 1 << 16
 """Bytes that are not worth a temporary file."""
 _UNFINISHED, _TEMPORARY = "unfinished-", "ollamax-onnx-"
+_NOT_UTF8 = "the runtime takes paths in UTF-8 alone"
 _ABANDONED = 24 * 3600
 """Seconds; a load takes some, but a computer may sleep in the middle of one."""
 
@@ -46,9 +50,10 @@ _ABANDONED = 24 * 3600
 class WeightFiles:
     """Files below ``directory``, which belongs to the weights of one model; None: temporary ones, until ``release``.
 
-    Kept files are in a directory of their own for each version of this package and of the runtime. A file is there once
-    it is whole and, if kept, on the disk; one of another size counts as none. One that cannot be written is not an
-    error: the weight is made in memory, of which the runtime cannot let go.
+    Kept files are in a directory of their own for each version of this package and of the runtime; where that cannot be
+    made, which is a warning, they are temporary. A file is there once it is whole and, if kept, on the disk; one of
+    another size counts as none. One that cannot be written is not an error: the weight is made in memory, of which the
+    runtime cannot let go.
     """
 
     def __init__(self, directory: Path | None) -> None:
@@ -56,6 +61,8 @@ class WeightFiles:
         self._directory = directory / versions if directory else None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._kept, self._ready = directory is not None, False
+        if self._directory is not None and not _is_utf8(self._directory):
+            self._keep_none(_NOT_UTF8)
 
     @property
     def directory(self) -> Path | None:
@@ -109,9 +116,9 @@ class WeightFiles:
 
     def _find(self, name: str, nbytes: int) -> np.memmap[Any, Any] | None:
         directory = self.directory
-        if directory is None or (directory / name).is_symlink():  # the runtime follows none
-            return None
         try:
+            if directory is None or not stat.S_ISREG((directory / name).lstat().st_mode):  # the runtime follows no link
+                return None
             data = np.memmap(directory / name, np.uint8, "r")
         except (OSError, ValueError):
             return None
@@ -133,16 +140,43 @@ class WeightFiles:
         return True
 
     def _prepare(self) -> Path:
+        if self._directory is not None and not self._ready:
+            try:
+                self._fill(self._directory)
+            except OSError as error:
+                if self.directory is not None:  # files that are there may be in use
+                    raise
+                self._keep_none(error.strerror or str(error))
         if self._directory is None:
-            _remove_leftovers(Path(tempfile.gettempdir()), _TEMPORARY)
-            self._temporary = tempfile.TemporaryDirectory(prefix=_TEMPORARY, ignore_cleanup_errors=True)
-            self._directory = Path(self._temporary.name).resolve()
-        if not self._ready:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            (self._directory / WEIGHTS_FILE).touch()
-            _remove_leftovers(self._directory, _UNFINISHED)
-            self._ready = True
+            place = Path(tempfile.gettempdir()).resolve()
+            if not _is_utf8(place):
+                raise OSError(_NOT_UTF8)
+            _remove_leftovers(place, _TEMPORARY)
+            self._temporary = tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=place, ignore_cleanup_errors=True)
+            self._directory = Path(self._temporary.name)
+            self._fill(self._directory)
         return self._directory
+
+    def _fill(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / WEIGHTS_FILE).touch()
+        _remove_leftovers(directory, _UNFINISHED)
+        self._ready = True
+
+    def _keep_none(self, why: str) -> None:
+        """Go on with temporary files, of which none that is kept may be in use yet."""
+        message = f"{self._directory}: weights cannot be kept ({one_line(why, 200)})"
+        warnings.warn(f"{message}; mend that, or unset OLLAMAX_KEEP_COMPILED", RuntimeWarning, stacklevel=2)
+        self._kept, self._directory = False, None
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether the runtime can be told of a path."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _with_own_scales(packed: Packed, form: Form) -> Packed:
