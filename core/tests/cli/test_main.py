@@ -3,8 +3,11 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -222,3 +225,45 @@ def test_output_in_an_encoding_that_lacks_a_character(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=False)
     assert (result.returncode, result.stdout.strip()) == (0, b"caf\xe9 ?")
+
+
+def test_a_warning_is_one_line(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    @install
+    def probe() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("the moon\nis full", RuntimeWarning, stacklevel=1)
+
+    assert main(["probe"]) == 0
+    assert capsys.readouterr().err == "Warning: the moon is full\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process of Windows at once")
+def test_sigterm_lets_a_command_tidy_up(install: Install) -> None:
+    told: list[str] = []
+
+    @install
+    def probe() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            told.append("tidied up")
+
+    with pytest.raises(SystemExit) as found:
+        main(["probe"])
+    assert (found.value.code, told) == (128 + signal.SIGTERM, ["tidied up"])
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process of Windows at once")
+def test_who_handles_sigterm_goes_on_doing_so(install: Install) -> None:
+    told: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    try:
+        install(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert main(["probe"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == [signal.SIGTERM]

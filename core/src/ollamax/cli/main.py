@@ -13,6 +13,7 @@ import click
 from ollamax import __version__, config
 from ollamax.cli.command_table import ALIASES, COMMANDS, CORE_NAMES
 from ollamax.cli.console import print_error
+from ollamax.cli.own_process import own_process
 from ollamax.cli.streams import prepare_streams
 from ollamax.errors import OllamaxError
 
@@ -63,13 +64,14 @@ def cli(ctx: click.Context) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``ollamax`` with ``arguments`` (by default those of the process) and return the exit status.
 
-    0 is success, 1 an error, 2 a wrong call, 130 Ctrl-C. An error is one line on stderr; ``OLLAMAX_DEBUG=1`` adds
-    the traceback.
+    0 is success, 1 an error, 2 a wrong call, 130 Ctrl-C; SIGTERM raises SystemExit with 143. An error is one line on
+    stderr; ``OLLAMAX_DEBUG=1`` adds the traceback.
     """
     prepare_streams()
     try:
-        status = cli.main(arguments, prog_name="ollamax", standalone_mode=False)
-        sys.stdout.flush()
+        with own_process():
+            status = cli.main(arguments, prog_name="ollamax", standalone_mode=False)
+            sys.stdout.flush()
     except (BrokenPipeError, click.exceptions.Abort, KeyboardInterrupt) as error:
         return _stopped(error)
     except Exception as error:

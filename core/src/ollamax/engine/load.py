@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from numbers import Integral
@@ -71,11 +71,16 @@ def load(
         told: list[str] = []
         weights = NaNWatch(source, warn or told.append) if found.path.is_dir() else source
         built = _runner(found.path, weights, tokenizer, registry, engine, chosen, parallel, progress)
-        for text in told:
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+        _warn(told)
         cleanup.pop_all()
     seconds = time.perf_counter() - began
     return Model(Parts(found.name, source, modelfile, tokenizer, prompts, engine, *built, chosen, seconds))
+
+
+def _warn(told: Iterable[str]) -> None:
+    """Warnings of the line that calls ``load``."""
+    for text in told:
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
 def load_tokenizer(path: str | PathLike[str]) -> Tokenizer:
