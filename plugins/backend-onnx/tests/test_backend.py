@@ -172,12 +172,6 @@ def test_a_package_for_models_that_is_broken_is_named(tmp_path: Path, monkeypatc
     assert choose({"onnx": ONNX, "cpu": cpu}) is cpu
 
 
-def test_a_missing_psutil_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "psutil", None)
-    with pytest.raises(BackendError, match=r"cannot be loaded \(.*psutil.*\); try: pip install .* psutil"):
-        ONNX()
-
-
 @pytest.mark.parametrize(("cache", "most"), [(DType.F32, 1e9), (DType.F16, 65504), (DType.Q8_0, 127 * 65504)])
 def test_a_state_that_is_put_is_as_finite_as_one_that_is_written(cache: DType, most: float) -> None:
     state = ONNXState("s", (1, 2, 1, 32), cache)

@@ -143,11 +143,12 @@ class Backend(ABC):
             )
         if self.options.device is not None:
             devices = safe_probe(type(self)).devices
-            found = next((device.name for device in devices if device.is_called(self.options.device)), None)
-            if found is None:
+            names = [device.name for device in devices if device.is_called(self.options.device)]
+            if not names:
                 known = ", ".join(device.name for device in devices) or "none"
                 raise BackendError(f"backend {self.name} has no device {self.options.device!r:.40}; it has: {known}")
-            self.options = replace(self.options, device=found)
+            if self.options.device not in names:
+                self.options = replace(self.options, device=names[0])
 
     @property
     def compute_seconds(self) -> float | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
+from ollamax.backend.hardware import total_memory
 from ollamax.ml import COMPOUNDS, LEAVES, Graph, Op
 from ollamax.types import DType, TensorInfo
 
@@ -45,7 +45,7 @@ class CPU(Backend):
         from ollamax_backend_cpu.rates import RATES
 
         name = platform.processor() or platform.machine() or "CPU"
-        return Probe((Device("cpu", name, _memory(), rank=1.0, rates=RATES),))
+        return Probe((Device("cpu", name, total_memory(), rank=1.0, rates=RATES),))
 
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
         """Take the weights as they are stored; they are converted when a program is built."""
@@ -87,11 +87,3 @@ class CPU(Backend):
 
 _WORTH_THREADS = 4 * 2**20
 """Elements of the largest weight below which handing over to a second thread costs more than it saves."""
-
-
-def _memory() -> int | None:
-    """Bytes of main memory, where the platform tells."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None

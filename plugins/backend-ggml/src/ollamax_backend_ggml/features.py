@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from ollamax.backend import Device
+from ollamax.backend.hardware import total_memory
 from ollamax_backend_ggml.builds import VARIABLE, VERSIONS
 from ollamax_backend_ggml.graphics import device_memory, device_text, find_device
-from ollamax_backend_ggml.hardware import total_memory
 from ollamax_backend_ggml.library import INSTALL, Library, library
 from ollamax_backend_ggml.rates import measured_rates
 

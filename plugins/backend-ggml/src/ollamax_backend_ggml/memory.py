@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ollamax.backend.hardware import available_memory
 from ollamax.errors import BackendError
-from ollamax_backend_ggml.hardware import available_memory
 from ollamax_backend_ggml.library import Library, tensor
 
 Array = npt.NDArray[Any]

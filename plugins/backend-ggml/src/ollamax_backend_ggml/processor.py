@@ -6,10 +6,10 @@ import ctypes
 import time
 import weakref
 
+from ollamax.backend.hardware import physical_cores
 from ollamax.backend.interruption import Interruption
 from ollamax.errors import BackendError
 from ollamax_backend_ggml.graphics import Graphics
-from ollamax_backend_ggml.hardware import physical_cores
 from ollamax_backend_ggml.library import Library
 
 _SUCCESS, _ABORTED = 0, 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from ollamax.backend.hardware import physical_cores
 from ollamax.convert.quantizer import Quantizer
 from ollamax.errors import BackendError
 from ollamax.types import DType
-from ollamax_backend_ggml.hardware import physical_cores
 from ollamax_backend_ggml.library import library
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 from ollamax.backend import Backend, BackendOptions, Device, Probe, Program, Weight
+from ollamax.backend.hardware import physical_cores, total_memory
 from ollamax.errors import BackendError
 from ollamax.ml import LEAVES, Graph, Op
 from ollamax.ml.lower import lower
@@ -41,7 +41,7 @@ class ONNX(Backend):
     accuracy_level: ClassVar[int] = 4
 
     def __init__(self, options: BackendOptions | None = None) -> None:
-        from ollamax_backend_onnx.runtime import PROCESSOR, physical_cores, providers
+        from ollamax_backend_onnx.runtime import PROCESSOR, providers
 
         available = providers()
         self.check_installation()
@@ -76,17 +76,17 @@ class ONNX(Backend):
         processor = platform.processor() or platform.machine() or "CPU"
         kinds = {name: f"{processor} ({kind})" if name == "cpu" else kind for name, kind in found.items()}
         ranks = {name: _RANK if name == "cpu" else 0.0 for name in found}  # the others were not measured
-        memory = {"cpu": _memory()}
+        memory = {"cpu": total_memory()}
         rates = {"cpu": RATES}
         devices = [Device(name, kind, memory.get(name), ranks[name], rates.get(name)) for name, kind in kinds.items()]
         return Probe(tuple(sorted(devices, key=lambda device: -device.rank)))
 
     @classmethod
     def check_installation(cls) -> None:
-        """Raise BackendError where a package that makes models cannot be loaded."""
-        from ollamax_backend_onnx.runtime import check_others
+        """Raise BackendError where ``onnx`` cannot be loaded."""
+        from ollamax_backend_onnx.runtime import check_onnx
 
-        check_others()
+        check_onnx()
 
     def load(self, weights: Mapping[str, Weight], progress: Progress | None = None) -> None:
         """Take the weights as they are stored; they are packed when a program is built."""
@@ -185,11 +185,3 @@ class ONNX(Backend):
 _MOST_THREADS = 512
 _RANK = 2.0
 """Above the cpu backend, below ggml, which starts faster."""
-
-
-def _memory() -> int | None:
-    """Bytes of main memory, where the platform tells."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None

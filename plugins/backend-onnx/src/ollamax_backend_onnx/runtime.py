@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +30,10 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def check_others() -> None:
-    """Raise BackendError where ``onnx``, which makes models and takes twice as long to load, or psutil cannot be."""
+def check_onnx() -> None:
+    """Raise BackendError where ``onnx``, which makes models and takes twice as long to load, cannot be."""
     try:
         import onnx  # noqa: F401 - whether it can be
-        import psutil  # noqa: F401
     except Exception as error:
         raise _unusable(error) from error
 
@@ -43,7 +41,7 @@ def check_others() -> None:
 def _unusable(error: Exception) -> BackendError:
     return BackendError(
         f"ONNX Runtime cannot be loaded ({one_line(str(error), 200)}); "
-        "try: pip install --force-reinstall onnxruntime onnx psutil"
+        "try: pip install --force-reinstall onnxruntime onnx"
     )
 
 
@@ -51,14 +49,6 @@ def providers() -> dict[str, str]:
     """What the installed runtime can compute on: short names, such as cpu or cuda, and the providers' own."""
     available = [name for name in runtime().get_available_providers() if name != _REMOTE]
     return {name.removesuffix(_SUFFIX).lower(): name for name in available}
-
-
-def physical_cores() -> int:
-    """Cores that this process may use, hyper-threads counted once; at least 1."""
-    import psutil
-
-    allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
 def open_session(builder: Builder, provider: str, threads: int) -> tuple[Any, list[Any]]:

@@ -18,12 +18,11 @@ def physical_cores() -> int:
 
 
 def available_memory() -> int:
-    """Bytes that can be allocated without swapping: the system's, or what is left of the container's limit."""
+    """Bytes that can be allocated without swapping: the system's, or what the container's or process' limit leaves."""
     import psutil
 
-    free = int(psutil.virtual_memory().available)
-    limit = _container_left()
-    return free if limit is None else min(free, limit)
+    limits = [int(psutil.virtual_memory().available), _container_left(), _process_left()]
+    return min(limit for limit in limits if limit is not None)
 
 
 def total_memory() -> int:
@@ -31,6 +30,18 @@ def total_memory() -> int:
     import psutil
 
     return int(psutil.virtual_memory().total)
+
+
+def _process_left() -> int | None:
+    """What the limit of this process' address space leaves (``ulimit -v``), where there is one."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    import psutil
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else max(0, limit - int(psutil.Process().memory_info().vms))
 
 
 def _container_left() -> int | None:
