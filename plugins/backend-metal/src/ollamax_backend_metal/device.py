@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
+from ollamax.backend.hardware import available_memory
+from ollamax.errors import BackendError
+
 if TYPE_CHECKING:
     from ollamax.backend.base import Array
+
+
+_LARGE = 1 << 20
+"""Bytes of a weight from which on it is worth looking whether there is room."""
 
 
 class MLXDevice:
@@ -37,8 +44,19 @@ class MLXDevice:
         finally:
             self.seconds += time.perf_counter() - begun
 
+    def check_room(self, purpose: str, size: int) -> None:
+        """Raise BackendError where main memory has no room for ``size`` bytes, at which MLX would end the process."""
+        free = available_memory()
+        if size > free:
+            raise BackendError(
+                f"backend metal: {purpose} need {size / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free; take a smaller "
+                "num_ctx, fewer sequences, a smaller model, or a more compact cache type"
+            )
+
     def put(self, values: Array) -> Any:
-        """A copy of ``values`` on the device."""
+        """A copy of ``values`` on the device; raises BackendError where there is no room."""
+        if values.nbytes > _LARGE:
+            self.check_room("weights", values.nbytes)
         with self.used():
             result = mx.array(values)
             mx.eval(result)

@@ -15,6 +15,7 @@ from ollamax.errors import BackendError, one_line
 from ollamax.ml import Graph, Op, Tensor
 from ollamax_backend_metal import attention, elementwise, movement, products, states
 from ollamax_backend_metal.device import MLXDevice
+from ollamax_backend_metal.extents import Extents
 from ollamax_backend_metal.forms import Forms
 from ollamax_backend_metal.run import Kernel, Run, array
 from ollamax_backend_metal.states import MLXState
@@ -38,6 +39,7 @@ class MLXProgram(Program):
         self._weights, self._states, self._device = weights, states, device
         products.convert(weights, graph)
         self._bounds = Bounds(graph, "metal")
+        self._extents = Extents(graph)
         self._rows = [node for node in graph.nodes if products.from_host(node)]
         self._inputs = [node for node in graph.inputs.values() if _is_needed(graph, node)]
         make = partial(partial, _collect, graph, weights, self._bounds, [*self._inputs, *self._rows])
@@ -48,6 +50,8 @@ class MLXProgram(Program):
         self._states.check_open()
         self._bounds.check_cells(dims)
         held = [self._states.find(name) for name in self.graph.states]
+        for name, cells in self._extents.find(inputs, dims).items():
+            self._states.find(name).grow(cells)
         written: list[MLXState] = []
         with self._device.used():
             try:

@@ -1,11 +1,12 @@
 """States: caches as MLX arrays ``(slots, cells, ...)``, kept as F32, F16 or Q8_0; a write gives new arrays.
 
 A version is one array, or the numbers and the scales of Q8_0. MLX computes a write where the older array lies as soon
-as nobody else holds that.
+as nobody else holds that. Arrays have the first cells only, and grow when a run needs more.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +25,20 @@ if TYPE_CHECKING:
     from ollamax.backend.base import Array
     from ollamax_backend_metal.device import MLXDevice
 
+_STEP = 256
+"""Cells that a state begins with."""
 _MOST = float(np.finfo(np.float16).max)
 _KEPT = {DType.F32: (mx.float32,), DType.F16: (mx.float16,), DType.Q8_0: (mx.int8, mx.float16)}
 
 
 class MLXState(State):
-    """One state, zero at first: one array, or numbers and their scales."""
+    """One state, zero at first: one array, or numbers and their scales; what these lack of its cells is zero."""
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: DType, device: MLXDevice) -> None:
         self.name, self.shape, self._device = name, shape, device
-        shapes = [shape]
+        shapes = [(shape[0], min(shape[1], _STEP), *shape[2:])]
         if dtype is DType.Q8_0:
-            shapes.append((*shape[:-1], shape[-1] // GROUP))
+            shapes.append((*shapes[0][:-1], shape[-1] // GROUP))
         with device.used():
             self._kept = [mx.zeros(part, kind) for part, kind in zip(shapes, _KEPT[dtype], strict=True)]
             device.evaluate(self._kept)
@@ -47,12 +50,31 @@ class MLXState(State):
             raise BackendError(f"backend metal: state {self.name!r} was lost when a step failed; load the model again")
         return list(self._kept)
 
+    def grow(self, cells: int) -> None:
+        """Have at least that many cells; raises BackendError where memory is short, and as ``version`` does.
+
+        The number doubles, so that few shapes are compiled for and a cell is copied once, on average.
+        """
+        held = self.version[0].shape[1]
+        if cells <= held:
+            return
+        count = min(self.shape[1], 1 << (cells - 1).bit_length())
+        self._device.check_room(f"{count:,} cells of state {self.name!r}", sum(map(_cell_bytes, self._kept)) * count)
+        with self._device.used():
+            for index, part in enumerate(self._kept):
+                rest = mx.zeros((part.shape[0], count - held, *part.shape[2:]), part.dtype)
+                self._kept[index] = mx.concatenate([part, rest], axis=1)
+            self._device.evaluate(self._kept)
+
     def put(self, version: Sequence[Any]) -> None:
         """Keep another version; an empty one stands for a state that is lost."""
         self._kept = list(version)
 
     def copy_rows(self, source: int, target: int, rows: Array) -> None:
         """Copy cells ``rows`` of one slot to another, as they are kept."""
+        rows = rows[rows < self.version[0].shape[1]]  # the others are zero in both
+        if not rows.size:
+            return
         with self._device.used():
             cells = mx.array(rows)
             for part in self.version:
@@ -61,15 +83,26 @@ class MLXState(State):
 
     def slot(self, number: int) -> Array:
         """A copy of one slot, float32 ``(cells, ...)``."""
+        value = np.zeros(self.shape[1:], np.float32)
         with self._device.used():
-            return np.array(_decode([part[number] for part in self.version]))
+            held = np.array(_decode([part[number] for part in self.version]))
+        value[: len(held)] = held
+        return value
 
     def replace(self, number: int, value: Array) -> None:
         """Put ``value (cells, ...)`` into one slot."""
+        used = np.flatnonzero(value.reshape(len(value), -1).any(axis=1))
+        self.grow(int(used[-1]) + 1 if used.size else 0)
         with self._device.used():
-            for part, new in zip(self.version, _encode(mx.array(value, mx.float32), self._kept), strict=True):
+            held = mx.array(value[: self.version[0].shape[1]], mx.float32)
+            for part, new in zip(self._kept, _encode(held, self._kept), strict=True):
                 part[number] = new
             self._device.evaluate(self._kept)
+
+
+def _cell_bytes(part: Any) -> int:
+    """What a cell takes in all slots of one part."""
+    return int(part.itemsize * math.prod((part.shape[0], *part.shape[2:])))
 
 
 def _encode(values: Any, kept: Sequence[Any]) -> list[Any]:
