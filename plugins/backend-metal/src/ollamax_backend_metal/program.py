@@ -45,6 +45,11 @@ class MLXProgram(Program):
         make = partial(partial, _collect, graph, weights, self._bounds, [*self._inputs, *self._rows])
         self._forms = Forms(make, device.compiles and not self._bounds.computed)
 
+    def reserve(self, dims: Mapping[str, int]) -> None:  # noqa: ARG002 - caches are as long as they are
+        """Raise BackendError where main memory would have no room for whole caches, though they are not yet taken."""
+        states = [self._states.find(name) for name in self.graph.states]
+        self._device.check_room("caches of the whole context", sum(state.whole_bytes for state in states))
+
     def execute(self, inputs: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
         """Collect, compute, and hand out copies."""
         self._states.check_open()

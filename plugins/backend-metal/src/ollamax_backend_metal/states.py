@@ -44,6 +44,11 @@ class MLXState(State):
             device.evaluate(self._kept)
 
     @property
+    def whole_bytes(self) -> int:
+        """What it takes with all of its cells."""
+        return sum(map(_cell_bytes, self.version)) * self.shape[1]
+
+    @property
     def version(self) -> list[Any]:
         """What is kept; raises BackendError where a step failed that was to write it."""
         if not self._kept:
