@@ -181,6 +181,15 @@ def test_what_a_model_asks_of_a_backend_is_asked_for_files_too(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_a_stored_model_wants_its_layers_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMAX_MODELS", str(tmp_path / "models"))
+    write_random_llama(tmp_path / "a.gguf")
+    (tmp_path / "Modelfile").write_text("FROM ./a.gguf\nPARAMETER num_gpu 9")
+    assert main(["create", "mine", "-f", str(tmp_path / "Modelfile")]) == 0
+    assert main(["export", "mine", "--format", "onnx", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "step.onnx").is_file()
+
+
 def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "demo", "--format", "onnx", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out == f"exported demo to {tmp_path / 'out'}\n"

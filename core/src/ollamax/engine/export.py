@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ def export(name: str, kind: str, directory: Path, *, progress: Progress | None =
     backend that writes no files.
     """
     registry, found = get_registry(), resolve(name)
-    chosen = Options().merge(parameters(found.modelfile.parameters)).merge(options)
+    own = Options().merge(parameters(found.modelfile.parameters))
+    # Where a model's layers are to be computed is of no concern to its files.
+    chosen = replace(own, num_gpu=Options().num_gpu).merge(options)
     check_new(directory)
     engine_class = registry.backend(kind)
     with ExitStack() as cleanup:
