@@ -20,7 +20,7 @@ def commands() -> str:
     root = _context(cli, "ollamax")
     parts = [
         "# Command line",
-        "Exit status: 0 success, 1 an error, 2 a wrong call, 130 Ctrl-C. Installed plugins may add commands.",
+        "Exit status: 0 success, 1 an error, 2 a wrong call, 130 Ctrl-C, 143 SIGTERM. Plugins may add commands.",
         _help("ollamax", cli, None),
     ]
     for name in COMMANDS:

@@ -53,7 +53,7 @@ def device() -> str | None:
 
 
 def keep_compiled() -> bool:
-    """``OLLAMAX_KEEP_COMPILED``: backends keep what they made of a stored model's weights, for the next time."""
+    """``OLLAMAX_KEEP_COMPILED``: onnx keeps what it makes of the weights of a model in the store, for the next time."""
     return flag("OLLAMAX_KEEP_COMPILED")
 
 
