@@ -1,5 +1,6 @@
 """Generation: limits, stops, seeds, sliding, reuse, chats and their errors."""
 
+import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -247,6 +248,36 @@ def test_a_device_reaches_the_backend(load: Load, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OLLAMAX_DEVICE", "tpu")
     with pytest.raises(BackendError, match="has no device 'tpu'; it has: cpu"):
         load()
+
+
+def test_a_thread_that_comes_while_another_computes_is_told(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, began, go = load(), threading.Event(), threading.Event()
+    expected = tokens(model.generate(PROMPT, temperature=0, num_predict=5))
+    plain, told = model.runner.prefill, list[str]()
+
+    def prefill(*arguments: Any) -> Any:
+        began.set()
+        assert go.wait(60)
+        return plain(*arguments)
+
+    def disturb() -> None:
+        assert began.wait(60)
+        for call in (lambda: model.logits([1]), lambda: next(model.generate("another"))):
+            with pytest.raises(UsageError) as found:
+                call()
+            told.append(str(found.value))
+        go.set()
+        model.close()
+
+    monkeypatch.setattr(model.runner, "prefill", prefill)
+    other = threading.Thread(target=disturb)
+    other.start()
+    chunks = model.generate(PROMPT, temperature=0, num_predict=5)
+    assert next(chunks).token == expected[0]
+    other.join()
+    assert told == ["another thread is using this model; wait for it, or load the model once for each thread"] * 2
+    with pytest.raises(UsageError, match="closed"):
+        list(chunks)
 
 
 def test_closing_twice_is_fine(load: Load) -> None:

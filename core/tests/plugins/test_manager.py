@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ollamax.errors import PluginError
-from ollamax.plugins import get_manager, get_registry
+from ollamax.plugins import Registry, get_manager, get_registry
+from ollamax.plugins import manager as module
 from ollamax.plugins.candidate import Candidate
 from ollamax.plugins.manager import Manager
 
@@ -90,9 +93,9 @@ def test_registry_and_commands_are_made_once(make: Make) -> None:
 
 @pytest.fixture
 def fresh_process_state() -> Iterator[None]:
-    get_manager.cache_clear()
+    module._manager.cache_clear()
     yield
-    get_manager.cache_clear()
+    module._manager.cache_clear()
 
 
 @pytest.mark.usefixtures("fresh_process_state")
@@ -103,3 +106,33 @@ def test_one_registry_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert get_registry() is registry
     assert registry.tokenizers
     assert not registry.architectures
+
+
+def test_threads_that_ask_at_once_get_the_same(make: Make) -> None:
+    slow = make(HOOK + "def ollamax_models(): import time; time.sleep(0.2); return []")
+    manager, found = Manager([slow], strict=True), list[Registry]()
+    threads = [threading.Thread(target=lambda: found.append(manager.registry())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(set(map(id, found))) == 1
+
+
+@pytest.mark.usefixtures("fresh_process_state")
+def test_the_first_manager_is_that_of_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Manager] = []
+
+    def slowly(selected: object) -> list[Candidate]:
+        time.sleep(0.2)
+        return []
+
+    monkeypatch.setattr(module, "discover", slowly)
+    threads = [threading.Thread(target=lambda: made.append(get_manager())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 4
+    assert len(set(map(id, made))) == 1

@@ -10,7 +10,7 @@ import pytest
 from ollamax.backend import Probe
 from ollamax.cli.main import main
 from ollamax.errors import BackendError
-from ollamax.plugins import get_manager
+from ollamax.plugins import manager
 from ollamax_backend_ggml import library as module
 from ollamax_backend_ggml.backend import GGML
 
@@ -46,9 +46,9 @@ def test_list_plugins_shows_what_would_be_faster(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module.library(), "cpu_has_llamafile", lambda: 0, raising=False)
-    get_manager.cache_clear()
+    manager._manager.cache_clear()
     assert main(["list-plugins", "--json"]) == 0
-    get_manager.cache_clear()
+    manager._manager.cache_clear()
     rows = {row["distribution"]: row for row in json.loads(capsys.readouterr().out)}
     assert "built without LLAMAFILE" in rows["ollamax-backend-ggml"]["notes"][-1]
     assert rows["ollamax-backend-ggml"]["status"] == "ok"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from ollamax.engine.chunk import Chunk, DoneReason, Stats
 from ollamax.engine.draft_length import StepCosts
@@ -50,7 +50,7 @@ class Generation:
         self._steps = SpeculativeDecoder(held, options.draft_num_predict, keep, costs)
         check_fit(self._prompt, held.capacity, tokenizer)
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def __iter__(self) -> Generator[Chunk, None, None]:
         try:
             yield from self._chunks()
         finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import index
 from types import TracebackType
@@ -19,7 +21,7 @@ from ollamax.engine.picture import Image, PictureReader, Shown, check_images, re
 from ollamax.engine.prompter import Prompter
 from ollamax.engine.runner import Logits, Runner
 from ollamax.engine.sequence import Sequence as Held
-from ollamax.errors import OptionError, one_line
+from ollamax.errors import OptionError, UsageError, one_line
 from ollamax.modelfile import Modelfile
 from ollamax.template import Template
 from ollamax.tokenizer.base import Tokenizer
@@ -52,7 +54,8 @@ class Model:
     """Text in, text out. Made by :func:`ollamax.load`; close it, or use it as a context manager.
 
     One thread uses a model at a time, and one generation runs at a time: another call ends the one before it, which
-    raises UsageError when it is asked for more. So does every call after ``close``.
+    raises UsageError when it is asked for more. So does a call while another thread computes, and every call after
+    ``close``, which waits for that.
 
     ``name`` is what it was loaded as, and ``tokenizer``, ``template``, ``modelfile``, ``backend`` and ``options`` are
     what it works with. ``load_seconds`` is what loading took, ``step_bytes`` what the backend reads of the weights to
@@ -74,6 +77,7 @@ class Model:
         self._source, self._held, self._closed = parts.source, Held(parts.runner), False
         self._unreported_load = parts.load_seconds
         self._costs = StepCosts()
+        self._using = threading.RLock()
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -103,12 +107,13 @@ class Model:
         """
         tokens = self._check_ids(ids)
         shown = self._show(tokens, self._read_images(images))
-        self._held.clear()
-        try:
-            self.runner.show(0, shown)
-            return self.runner.prefill(0, tokens, every=True)
-        finally:
-            self.runner.truncate(0)
+        with self._alone():
+            self._held.clear()
+            try:
+                self.runner.show(0, shown)
+                return self.runner.prefill(0, tokens, every=True)
+            finally:
+                self.runner.truncate(0)
 
     def generate(
         self, prompt: str | Ids, *, images: Sequence[Image] | None = None, **options: Any
@@ -156,11 +161,13 @@ class Model:
 
     def close(self) -> None:
         """Release the backend and the file; a second call does nothing."""
-        if not self._closed:
+        with self._using:
+            if self._closed:
+                return
             self._closed = True
             self.runner.close()
             self._source.close()
-            freed_memory.give_back()
+        freed_memory.give_back()
 
     def __enter__(self) -> Self:
         return self
@@ -193,7 +200,32 @@ class Model:
             costs=self._costs,
             load_seconds=loading,
         )
-        return _noticed(generation, notice)
+        return self._chunks(generation, notice)
+
+    def _chunks(self, generation: Generation, notice: str | None) -> Generator[Chunk, None, None]:
+        if notice is not None:
+            yield Chunk("", notice=notice)
+        steps = iter(generation)
+        with self._alone():
+            chunk = next(steps, None)
+        try:
+            while chunk is not None:
+                yield chunk
+                with self._alone():
+                    chunk = next(steps, None)
+        finally:
+            with self._using:  # what it drafted is taken back
+                steps.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Raise UsageError while another thread computes: native code has one set of caches and buffers."""
+        if not self._using.acquire(blocking=False):
+            raise UsageError("another thread is using this model; wait for it, or load the model once for each thread")
+        try:
+            yield
+        finally:
+            self._using.release()
 
     def _encode(self, messages: Sequence[Message]) -> list[int]:
         return self._prompter.ids(self._prompter.text(messages))
@@ -217,9 +249,3 @@ class Model:
 
     def _show(self, ids: Sequence[int], images: Sequence[bytes]) -> tuple[Shown, ...]:
         return self._pictures.find(ids, images) if self._pictures else ()
-
-
-def _noticed(generation: Generation, notice: str | None) -> Generator[Chunk, None, None]:
-    if notice is not None:
-        yield Chunk("", notice=notice)
-    yield from generation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Manager:
-    """The plugins of one process.
+    """The plugins of one process, of which all threads see each stage when it is through.
 
     Each stage (load, commands, registry, probe) runs once, on demand, and judges what it calls: ``--help`` asks
     for commands only and so never imports a model's or a backend's libraries.
@@ -34,6 +35,7 @@ class Manager:
         self._candidates, self._strict = candidates, strict
         self._loader = Loader(core_version)
         self._claims = Claims()
+        self._lock = threading.RLock()
         self._commands: dict[str, click.Command] | None = None
         self._registry: Registry | None = None
         for item in candidates:
@@ -43,34 +45,17 @@ class Manager:
 
     def commands(self, reserved: Collection[str]) -> dict[str, click.Command]:
         """The plugins' commands by name; ``reserved`` are core's own names, which a plugin may not take."""
-        if self._commands is None:
-            self._commands = {}
-            for item in self._active():
-                provided: list[Provided] = []
-                with isolated(item, "hook ollamax_commands"):
-                    provided = self._call_commands(item, reserved)
-                    self._claims.take(item, provided)
-                self._settle(item)
-                if not item.dropped:
-                    self._commands.update((thing.names[0], thing.item) for thing in provided)
-        return self._commands
+        with self._lock:
+            if self._commands is None:
+                self._commands = self._take_commands(reserved)
+            return self._commands
 
     def registry(self) -> Registry:
         """Everything else that plugins provide."""
-        if self._registry is None:
-            self._registry = Registry()
-            for item in self._active():
-                provided = self._call_list_hooks(item)
-                if not item.dropped:
-                    with isolated(item, "names"):
-                        self._claims.take(item, provided)
-                self._settle(item)
-                if not item.dropped:
-                    self._registry.add(provided)
-            self._registry.absent = {
-                normal_name(row.distribution): row.reason for row in rows(self._candidates) if row.reason
-            }
-        return self._registry
+        with self._lock:
+            if self._registry is None:
+                self._registry = self._take_all()
+            return self._registry
 
     def provider(self, kind: str, name: str) -> str | None:
         """The distribution whose plugin provides ``name``, of a ``kind`` as in the report; None if nobody does."""
@@ -88,6 +73,31 @@ class Manager:
             item.reason = "; ".join(filter(None, reasons))
             item.status = Status.UNAVAILABLE if item.reason else Status.OK
         return rows(self._candidates)
+
+    def _take_commands(self, reserved: Collection[str]) -> dict[str, click.Command]:
+        found: dict[str, click.Command] = {}
+        for item in self._active():
+            provided: list[Provided] = []
+            with isolated(item, "hook ollamax_commands"):
+                provided = self._call_commands(item, reserved)
+                self._claims.take(item, provided)
+            self._settle(item)
+            if not item.dropped:
+                found.update((thing.names[0], thing.item) for thing in provided)
+        return found
+
+    def _take_all(self) -> Registry:
+        found = Registry()
+        for item in self._active():
+            provided = self._call_list_hooks(item)
+            if not item.dropped:
+                with isolated(item, "names"):
+                    self._claims.take(item, provided)
+            self._settle(item)
+            if not item.dropped:
+                found.add(provided)
+        found.absent = {normal_name(row.distribution): row.reason for row in rows(self._candidates) if row.reason}
+        return found
 
     def _active(self) -> Iterator[Candidate]:
         return (item for item in self._candidates if not item.dropped)
@@ -139,9 +149,17 @@ def _probe(item: Candidate, name: str, backend: type[Backend]) -> str:
     return f"backend {name!r}: {trial.reason}" if trial.dropped else ""
 
 
-@cache
+_lock = threading.RLock()
+
+
 def get_manager() -> Manager:
     """The manager of this process, following ``OLLAMAX_PLUGINS`` and ``OLLAMAX_STRICT_PLUGINS``."""
+    with _lock:  # of two at once the second would find names taken
+        return _manager()
+
+
+@cache
+def _manager() -> Manager:
     return Manager(discover(config.selected_plugins()), strict=config.strict_plugins())
 
 
