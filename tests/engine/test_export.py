@@ -107,6 +107,7 @@ def test_files_point_nowhere_but_beside_themselves(tmp_path: Path, monkeypatch: 
         entry = {item.key: item.value for item in tensor.external_data}
         assert entry["location"] == "weights.data"
         assert 0 <= int(entry["offset"]) <= size - int(entry["length"])
+        assert int(entry["offset"]) % 4096 == 0  # a page, so that a runtime may map it
     assert Plain(directory / "step.onnx").logits([1, 2]).shape == (2, 258)
 
 

@@ -11,11 +11,13 @@ from ollamax.backend import BackendOptions, Weight
 from ollamax.errors import BackendError
 from ollamax.ml import Graph, Kind
 from ollamax.ml.dtype import quantize
+from ollamax.ml.nn.rope import Rope
 from ollamax.ml.tensor import graph_input, state, state_read, state_write
 from ollamax.testing.page_case import check_pages
 from ollamax.testing.state_suite import cache_program, put
 from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType
+from ollamax_backend_cpu.backend import CPU
 from ollamax_backend_metal.backend import Metal
 
 pytestmark = pytest.mark.usefixtures("form")
@@ -87,3 +89,14 @@ def test_closing_gives_the_memory_back() -> None:
     assert mx.get_active_memory() == before
     assert mx.get_cache_memory() == 0
     del program
+
+
+@pytest.mark.parametrize("scale", [1.0, 1 / 3], ids=["periods", "table"])
+def test_late_positions_are_turned_by_the_definition_s_own_frequencies(scale: float) -> None:
+    """With a scale of 1/3 a period's reciprocal is another number, which shows a million positions on."""
+    x, positions = graph_input("x", ("N", "T", 2, 64), Kind.FLOAT), graph_input("positions", ("N", "T"))
+    graph = Graph({"out": Rope(10000.0, 64, "halves", scale=scale)(x, positions)})
+    given = np.random.default_rng(0).normal(size=(1, 3, 2, 64)).astype(np.float32)
+    inputs = {"x": given, "positions": np.array([[0, 999_983, 1_000_003]])}
+    found, expected = (backend.compile(graph).run(inputs, {"N": 1, "T": 3})["out"] for backend in (Metal(), CPU()))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)

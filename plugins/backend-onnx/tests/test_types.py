@@ -7,8 +7,10 @@ import pytest
 
 from ollamax.ml.blocks import BLOCKS
 from ollamax.testing.weight_cases import random_weight, values_of
+from ollamax.testing.weight_suite import linear_graph
 from ollamax.types import DType, TensorInfo
 from ollamax_backend_onnx.backend import ONNX
+from ollamax_backend_onnx.emission import emit
 from ollamax_backend_onnx.weight_files import WeightFiles
 
 
@@ -42,6 +44,16 @@ def test_blocks_lose_nothing(dtype: DType, kept: bool, tmp_path: Path, monkeypat
     parts = [part.nbytes for part in (packed.blocks, packed.scales, packed.offsets) if part is not None]
     assert ONNX().read_bytes(TensorInfo("w", dtype, stored.shape)) == sum(parts) + packed.scales.nbytes
     assert (packed.offsets is None) is (dtype not in {DType.Q4_1, DType.Q5_1, DType.Q2_K, DType.Q4_K, DType.Q5_K})
+
+
+def test_products_in_blocks_round_their_inputs_to_8_bits() -> None:
+    """Which makes them several times as fast."""
+    stored, backend = random_weight(DType.Q4_0, 40), ONNX()
+    backend.load({"w": stored})
+    model = emit(linear_graph(*stored.shape, DType.Q4_0), backend._weights, backend.states, backend.accuracy_level)
+    (product,) = (node for node in model.model().graph.node if node.op_type == "MatMulNBits")
+    assert {item.name: item.i for item in product.attribute}["accuracy_level"] == 4
+    backend.close()
 
 
 def test_other_matrices_are_read_as_float32() -> None:
