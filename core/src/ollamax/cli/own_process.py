@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TextIO
 
 from ollamax.cli.console import print_warning
 
@@ -21,7 +20,7 @@ def own_process() -> Iterator[None]:
     """
     mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     with warnings.catch_warnings():
-        warnings.showwarning = _show
+        warnings.showwarning = lambda message, *_: print_warning(str(message))
         if mine:
             signal.signal(signal.SIGTERM, _exit)
         try:
@@ -34,14 +33,3 @@ def own_process() -> Iterator[None]:
 def _exit(number: int, _: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)  # a second one would keep the first from tidying up
     raise SystemExit(128 + number)
-
-
-def _show(
-    message: Warning | str,
-    category: type[Warning],  # noqa: ARG001 - as warnings.showwarning
-    filename: str,  # noqa: ARG001
-    lineno: int,  # noqa: ARG001
-    file: TextIO | None = None,  # noqa: ARG001
-    line: str | None = None,  # noqa: ARG001
-) -> None:
-    print_warning(str(message))

@@ -40,7 +40,7 @@ class Metal(Backend):
         if self.options.threads is not None:
             raise BackendError("backend metal: MLX chooses its number of threads itself; leave num_thread out")
         own, device = found[self.options.device or next(iter(found))]
-        self._device = MLXDevice(own, compiles(device))
+        self._device = MLXDevice(own, device.name, compiles(device))
         self._weights = Weights({}, self._device)
         self._loaded: list[Weights] = []
         self._programs: WeakSet[MLXProgram] = WeakSet()

@@ -23,8 +23,8 @@ _LARGE = 1 << 20
 class MLXDevice:
     """Where a backend computes, and how long it did."""
 
-    def __init__(self, device: Any, compiles: bool) -> None:
-        self._device, self.compiles = device, compiles
+    def __init__(self, device: Any, name: str, compiles: bool) -> None:
+        self._device, self._name, self.compiles = device, name, compiles
         self.seconds = 0.0
 
     def close(self) -> None:
@@ -45,9 +45,12 @@ class MLXDevice:
             self.seconds += time.perf_counter() - begun
 
     def check_room(self, purpose: str, size: int) -> None:
-        """Raise BackendError where main memory has no room for ``size`` bytes, at which MLX would end the process."""
+        """Raise BackendError where main memory has no room for ``size`` bytes, at which MLX would end the process.
+
+        CUDA's devices have memory of their own, which is not counted here.
+        """
         free = available_memory()
-        if size > free:
+        if size > free and self._name != "cuda":
             raise BackendError(
                 f"backend metal: {purpose} need {size / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free; take a smaller "
                 "num_ctx, fewer sequences, a smaller model, or a more compact cache type"
