@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ollamax.errors import PluginError
-from ollamax.plugins import Registry, get_manager, get_registry
+from ollamax.plugins import get_manager, get_registry
 from ollamax.plugins import manager as module
 from ollamax.plugins.candidate import Candidate
 from ollamax.plugins.manager import Manager
@@ -108,10 +108,9 @@ def test_one_registry_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not registry.architectures
 
 
-def test_threads_that_ask_at_once_get_the_same(make: Make) -> None:
-    slow = make(HOOK + "def ollamax_models(): import time; time.sleep(0.2); return []")
-    manager, found = Manager([slow], strict=True), list[Registry]()
-    threads = [threading.Thread(target=lambda: found.append(manager.registry())) for _ in range(4)]
+def check_all_get_the_same(ask: Callable[[], object]) -> None:
+    found: list[object] = []
+    threads = [threading.Thread(target=lambda: found.append(ask())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -120,19 +119,16 @@ def test_threads_that_ask_at_once_get_the_same(make: Make) -> None:
     assert len(set(map(id, found))) == 1
 
 
+def test_threads_that_ask_at_once_get_the_same(make: Make) -> None:
+    slow = make(HOOK + "def ollamax_models(): import time; time.sleep(0.2); return []")
+    check_all_get_the_same(Manager([slow], strict=True).registry)
+
+
 @pytest.mark.usefixtures("fresh_process_state")
 def test_the_first_manager_is_that_of_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Manager] = []
-
     def slowly(selected: object) -> list[Candidate]:
         time.sleep(0.2)
         return []
 
     monkeypatch.setattr(module, "discover", slowly)
-    threads = [threading.Thread(target=lambda: made.append(get_manager())) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(made) == 4
-    assert len(set(map(id, made))) == 1
+    check_all_get_the_same(get_manager)
